@@ -1,0 +1,126 @@
+package broker
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/internal/keys"
+)
+
+// MaxBatch is the largest batch of one enqueue call.
+const MaxBatch = 1000
+
+// Stamp names a producer's call, so that sending it again does not do it again. A lane has one call under way at a
+// time and numbers them from 1.
+type Stamp struct {
+	Producer uuid.UUID
+	Lane     uint32
+	Seq      uint64
+}
+
+// Due is when a job becomes ready: at once (zero), At a Unix time, or In a time from when the server takes it (ms).
+type Due struct{ At, In int64 }
+
+func (d Due) append(dst []byte) []byte {
+	if d.In > 0 {
+		return strconv.AppendInt(append(dst, '+'), d.In, 10)
+	}
+	return strconv.AppendInt(dst, d.At, 10)
+}
+
+// Item is one job to enqueue.
+type Item struct {
+	ID       uuid.UUID
+	Due      Due
+	Envelope []byte
+}
+
+// Outcome is what became of one item.
+type Outcome byte
+
+// Outcomes of enqueue.
+const (
+	Created            Outcome = 'c'
+	Duplicate          Outcome = 'd' // a job of this id exists
+	DuplicateCancelled Outcome = 'x' // one existed, was cancelled or deleted, and its place in the list is not yet passed
+	NotEnvelope        Outcome = 'e'
+)
+
+// Enqueue adds up to MaxBatch jobs to a queue and answers an outcome for each. ErrFull: nothing was added.
+func (b *Broker) Enqueue(ctx context.Context, q *keys.Queue, stamp Stamp, items []Item) ([]Outcome, error) {
+	r, err := b.do(ctx, enqueueCall(q, stamp, items))
+	if err != nil {
+		return nil, err
+	}
+	return enqueued(r, len(items))
+}
+
+// Enqueued answers the outcomes of an EnqueueTx once its transaction was executed.
+type Enqueued func() ([]Outcome, error)
+
+// EnqueueTx queues the call on a transaction's pipeline. It carries the script's source: inside MULTI there is no
+// second try for a script that the server forgot.
+func (b *Broker) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, q *keys.Queue, stamp Stamp, items []Item) Enqueued {
+	c := enqueueCall(q, stamp, items)
+	c.bySource()
+	cmd := redis.NewCmd(ctx, c.args...)
+	_ = pipe.Process(ctx, cmd) // queues it; errors come with Exec
+	return func() ([]Outcome, error) {
+		r, err := answer(cmd, nil)
+		if err != nil {
+			return nil, err
+		}
+		return enqueued(r, len(items))
+	}
+}
+
+func enqueueCall(q *keys.Queue, stamp Stamp, items []Item) *call {
+	c := newCall(enqueueScript, q, len(items)+5)
+	ids := make([]byte, 0, 16*len(items))
+	var dues []byte
+	delayed := false
+	for i := range items {
+		ids = append(ids, items[i].ID[:]...)
+		delayed = delayed || items[i].Due != Due{}
+	}
+	if delayed {
+		for i := range items {
+			dues = append(items[i].Due.append(dues), ',')
+		}
+	}
+	c.arg(stamp.Producer[:], uint64(stamp.Lane), stamp.Seq, ids, dues)
+	for i := range items {
+		c.arg(items[i].Envelope)
+	}
+	return c
+}
+
+func enqueued(r *reply, n int) ([]Outcome, error) {
+	r.array()
+	r.number()
+	words := r.bytes()
+	if r.err != nil {
+		return nil, r.err
+	}
+	out := make([]Outcome, n)
+	for i := range out {
+		out[i] = Created
+		if len(words) == n {
+			out[i] = Outcome(words[i])
+		}
+	}
+	return out, nil
+}
+
+// AddQueue writes the queue's name where listings look for it. Idempotent.
+func (b *Broker) AddQueue(ctx context.Context, q *keys.Queue) error {
+	return b.rdb.SAdd(ctx, b.space.Queues(), q.Name()).Err()
+}
+
+// Queues lists the names of all queues ever used in the namespace, in no order.
+func (b *Broker) Queues(ctx context.Context) ([]string, error) {
+	return b.rdb.SMembers(ctx, b.space.Queues()).Result()
+}

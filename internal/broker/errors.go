@@ -1,0 +1,60 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrFull says that Redis is at maxmemory and took nothing.
+	ErrFull = errors.New("redis is full (maxmemory)")
+	// ErrLost says that the session is gone: what it ran was or will be recovered, and its writes are refused.
+	ErrLost = errors.New("session lost")
+	// ErrStale says that a newer call of the same lane came first; nothing was done.
+	ErrStale = errors.New("superseded by a newer call")
+	// ErrExpired says that an operator's call arrived too late to be carried out; nothing was done.
+	ErrExpired = errors.New("the call arrived too late and was not carried out")
+	// ErrBadReply says that Redis answered something that no script of ours answers.
+	ErrBadReply = errors.New("unexpected reply from redis")
+)
+
+// KeyTypeError says that a key holds another type than ours: nothing was moved, and the queue can't work until the key
+// is renamed or deleted.
+type KeyTypeError struct{ Key string }
+
+func (e *KeyTypeError) Error() string {
+	return fmt.Sprintf("key %q holds another type than Tidemill's; rename or delete it, nothing was changed", e.Key)
+}
+
+// serverError is an error reply that has no type of its own.
+type serverError string
+
+func (e serverError) Error() string { return string(e) }
+
+// RedisError marks it as an answer of the server, as go-redis does, so that callers can tell it from a broken
+// connection.
+func (e serverError) RedisError() {}
+
+// typed turns the text of an error reply into an error that callers can tell apart. OOM texts may carry a script's
+// name and line, so they are looked for and not matched.
+func typed(text string) error {
+	text = strings.TrimPrefix(text, "-")
+	word, rest, _ := strings.Cut(text, " ")
+	switch word {
+	case "LOST":
+		return ErrLost
+	case "STALE":
+		return ErrStale
+	case "EXPIRED":
+		return ErrExpired
+	case "WRONGKEY":
+		return &KeyTypeError{Key: rest}
+	case "OOM":
+		return fmt.Errorf("%w: %w", ErrFull, serverError(text))
+	}
+	if strings.Contains(text, "OOM command not allowed") {
+		return fmt.Errorf("%w: %w", ErrFull, serverError(text))
+	}
+	return serverError(text)
+}

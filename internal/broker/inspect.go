@@ -1,0 +1,54 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/tidemill/tidemill/internal/keys"
+)
+
+// Found is one job as it stands in Redis.
+type Found struct {
+	NowUS    int64
+	State    State
+	Score    int64 // ms due (scheduled), claim token (running), ms of death (dead), ms end of retention (finished)
+	Session  string
+	Cancel   int64 // claim token that is to be cancelled, 0 = none
+	Envelope []byte
+	Record   []byte
+	Result   []byte
+}
+
+// Get reads a job; State is StateUnknown where there is none.
+func (b *Broker) Get(ctx context.Context, q *keys.Queue, id uuid.UUID) (Found, error) {
+	r, word, err := b.withSessions(ctx, getScript, q, id[:], "")
+	if err != nil {
+		return Found{}, err
+	}
+	f := Found{State: State(word), Score: r.number(), Session: r.text(), Cancel: r.number()}
+	f.Envelope, f.Record, f.Result = r.bytes(), r.bytes(), r.bytes()
+	return f, r.err
+}
+
+// Counts is how many jobs a queue has in each state, and its totals by name.
+type Counts struct {
+	Ready, Scheduled, Running, Dead, Finished, Suspects int64
+	Paused                                              bool
+	Totals                                              map[string]int64
+}
+
+// Counts reads a queue's counts at a cost that does not depend on them. Ready is without ghosts and with suspects.
+func (b *Broker) Counts(ctx context.Context, q *keys.Queue) (Counts, error) {
+	r, _, err := b.withSessions(ctx, countsScript, q, "", "")
+	if err != nil {
+		return Counts{}, err
+	}
+	c := Counts{Ready: r.number(), Scheduled: r.number(), Running: r.number(), Dead: r.number(), Finished: r.number(),
+		Suspects: r.number(), Paused: r.flag(), Totals: make(map[string]int64)}
+	for len(r.b) > 0 && r.err == nil {
+		name := r.text()
+		c.Totals[name] = r.number()
+	}
+	return c, r.err
+}

@@ -1,0 +1,123 @@
+-- enqueue: jobs -> ready or scheduled. Dedupes by id; a resend of the lane's last call is answered from its record.
+-- KEYS: fixed
+-- ARGV: producer, lane, seq, ids (16 bytes each), dues ('' = all now; else comma separated: 0 = now, +ms = from now,
+--       ms = Unix time), envelope...
+-- RETURNS: now_us, outcomes ('' = all created; else a letter each: c created, d duplicate, x duplicate of a cancelled
+--          job whose list entry is still there, e not an envelope)
+-- ERRORS: STALE, WRONGKEY, OOM, BADCALL
+local sizes, err = measure()
+if err then return err end
+local now_us, now = clock()
+local field, seq = ARGV[1] .. ARGV[2], tonumber(ARGV[3])
+if ARGV[1] ~= '' then
+  local last, record = lane_record(PRODUCERS, field)
+  if seq == last then
+    return {int(now_us), sub(record, (string.find(record, ' ', 1, true)) + 1)}
+  elseif seq < last then
+    return stale(last)
+  end
+end
+
+local ids = split16(ARGV[4])
+if #ids == 0 or #ARGV[4] % 16 ~= 0 or #ARGV ~= #ids + 5 then
+  return redis.error_reply('BADCALL ' .. #ids .. ' ids and ' .. (#ARGV - 5) .. ' envelopes')
+end
+local dues
+if ARGV[5] ~= '' then
+  dues = {}
+  for due in string.gmatch(ARGV[5], '[^,]+') do
+    local ms = tonumber(due)
+    if not ms or ms < 0 then
+      return redis.error_reply('BADCALL due ' .. sub(due, 1, 40))
+    end
+    dues[#dues + 1] = sub(due, 1, 1) == '+' and now + ms or ms
+  end
+  if #dues ~= #ids then
+    return redis.error_reply('BADCALL ' .. #ids .. ' ids and ' .. #dues .. ' due times')
+  end
+end
+
+local known = gather('HMGET', JOBS, ids)
+local words, seen, all_created = {}, {}, true
+local jobs, scheduled, lists = {}, {}, {}
+for i = 1, #ids do
+  local id, envelope = ids[i], ARGV[i + 5]
+  local word = 'c'
+  if known[i] then
+    word = tombstone(known[i]) and 'x' or 'd'
+  elseif seen[id] then
+    word = 'd'
+  elseif #envelope < 5 or byte(envelope) == 0 or byte(envelope, 3) > 9 then
+    word = 'e'
+  end
+  words[i] = word
+  if word == 'c' then
+    seen[id] = true
+    jobs[#jobs + 1] = id
+    jobs[#jobs + 1] = envelope
+    if dues and dues[i] > now then
+      scheduled[#scheduled + 1] = int(dues[i])
+      scheduled[#scheduled + 1] = id
+    else
+      local p = byte(envelope, 3)
+      local list = lists[p]
+      if not list then
+        list = {}
+        lists[p] = list
+      end
+      list[#list + 1] = id
+    end
+  else
+    all_created = false
+  end
+end
+
+local outcomes = all_created and '' or table.concat(words)
+if #jobs > 0 then
+  local before = #scheduled > 0 and head_due()
+  for i = 1, #jobs, STEP do
+    -- The first write that could grow: a full Redis refuses it here, with nothing moved.
+    local r = pcall('HSET', JOBS, unpack(jobs, i, min(i + STEP - 1, #jobs)))
+    if type(r) == 'table' then
+      return redis.error_reply(r.err)
+    end
+  end
+  if #scheduled > 0 then
+    chunks('ZADD', SCHEDULED, scheduled)
+    arm(before, sizes)
+  end
+  local some = false
+  for p, list in pairs(lists) do
+    chunks('RPUSH', ready(p), list)
+    some = true
+  end
+  if some then
+    wake(sizes, 1)
+  end
+  call('HINCRBY', META, 'enqueued', #jobs / 2)
+end
+
+if ARGV[1] ~= '' then
+  -- Records are kept 10 minutes. A new lane pays for the upkeep: it looks at a few others and drops the old ones.
+  if sizes[N_PRODUCERS] >= 1000 and call('HEXISTS', PRODUCERS, field) == 0 then
+    local some, oldest, oldest_at = call('HRANDFIELD', PRODUCERS, 8, 'WITHVALUES'), nil, nil
+    local dropped = 0
+    for i = 1, #some, 2 do
+      local at = tonumber(string.match(some[i + 1], '^%d+ (%d+)') or '0')
+      if now - at > 600000 then
+        dropped = dropped + call('HDEL', PRODUCERS, some[i])
+      elseif not oldest_at or at < oldest_at then
+        oldest, oldest_at = some[i], at
+      end
+    end
+    if dropped == 0 and sizes[N_PRODUCERS] >= 20000 and oldest then
+      call('HDEL', PRODUCERS, oldest)
+      call('HINCRBY', META, 'producers_evicted', 1)
+    end
+  end
+  local r = pcall('HSET', PRODUCERS, field, int(seq) .. ' ' .. int(now) .. ' ' .. outcomes)
+  if type(r) == 'table' and #jobs > 0 then
+    return redis.error_reply(r.err)
+  end
+end
+return {int(now_us), outcomes}

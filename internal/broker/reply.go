@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+)
+
+// reply walks a script's answer in its raw RESP form: one allocation holds the whole batch, and the values are views
+// into it. The first fault sticks in err; reads after it answer zero values.
+type reply struct {
+	b   []byte
+	err error
+}
+
+func (r *reply) fail(what string) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s at %.40q", ErrBadReply, what, r.b)
+	}
+	r.b = nil
+}
+
+// line takes one line of the given type and answers its text.
+func (r *reply) line(kinds string) []byte {
+	if r.err != nil {
+		return nil
+	}
+	end := bytes.IndexByte(r.b, '\n')
+	if end < 2 || bytes.IndexByte([]byte(kinds), r.b[0]) < 0 {
+		r.fail("no " + kinds)
+		return nil
+	}
+	text := r.b[1 : end-1]
+	r.b = r.b[end+1:]
+	return text
+}
+
+func (r *reply) length(kinds string) int {
+	text := r.line(kinds)
+	if r.err != nil {
+		return 0
+	}
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 0 {
+		r.fail("no length")
+		return 0
+	}
+	return n
+}
+
+// array answers the number of elements that follow.
+func (r *reply) array() int { return r.length("*") }
+
+// bytes answers a bulk string as a view into the reply.
+func (r *reply) bytes() []byte {
+	if len(r.b) > 0 && (r.b[0] == ':' || r.b[0] == '+') {
+		return r.line(":+")
+	}
+	n := r.length("$")
+	if r.err != nil {
+		return nil
+	}
+	if n+2 > len(r.b) {
+		r.fail("a string is cut off")
+		return nil
+	}
+	s := r.b[:n:n]
+	r.b = r.b[n+2:]
+	return s
+}
+
+func (r *reply) text() string { return string(r.bytes()) }
+
+// number answers an integer, sent as one or as text; an empty text is 0.
+func (r *reply) number() int64 {
+	text := r.bytes()
+	if len(text) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		r.fail("no number")
+	}
+	return n
+}
+
+func (r *reply) flag() bool { return r.number() == 1 }
+
+// appendRESP writes a decoded answer back into its raw form, for the clients that decode (Cluster, transactions).
+func appendRESP(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case int64:
+		return append(strconv.AppendInt(append(dst, ':'), v, 10), '\r', '\n')
+	case string:
+		dst = append(strconv.AppendInt(append(dst, '$'), int64(len(v)), 10), '\r', '\n')
+		return append(append(dst, v...), '\r', '\n')
+	case []any:
+		dst = append(strconv.AppendInt(append(dst, '*'), int64(len(v)), 10), '\r', '\n')
+		for _, e := range v {
+			dst = appendRESP(dst, e)
+		}
+		return dst
+	}
+	return append(dst, "_\r\n"...)
+}

@@ -1,0 +1,196 @@
+package broker
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tidemill/tidemill/internal/keys"
+)
+
+// Mode is what a heartbeat does with a session.
+type Mode string
+
+// Modes of a heartbeat.
+const (
+	Register Mode = "new"  // the session's first beat
+	Keep     Mode = "keep" // extend it
+	Bye      Mode = "bye"  // end it, if it runs nothing
+)
+
+// Beat is one session's part of a heartbeat. Where To > 0 the answer lists what Redis holds as running with tokens in
+// (From, To], a page at a time.
+type Beat struct {
+	Queue    *keys.Queue
+	Session  string
+	Mode     Mode
+	From, To int64
+}
+
+// Pulse is the answer for one session.
+type Pulse struct {
+	Err        error // ErrLost, KeyTypeError, or what Redis said
+	Gone       bool  // the session ended (Bye)
+	Token      int64 // the queue's last claim token
+	Claimable  bool
+	Paused     bool
+	NextDue    int64 // ms, 0 = nothing is scheduled
+	NextExpiry int64 // ms when another session may have to be recovered, 0 = there is none
+	Expired    []string
+	Cancels    []Claim
+	Running    int     // claims in Redis with tokens up to To
+	Page       []Claim // of them, those above From, at most 400
+	Sweep      bool    // retention has something to forget
+}
+
+// Heartbeat registers, extends or ends sessions of several queues and answers what the process's timers need. Over a
+// plain client it is one call, in Cluster one for each slot.
+func (b *Broker) Heartbeat(ctx context.Context, ttl time.Duration, beats []Beat) (nowUS int64, pulses []Pulse, err error) {
+	if !b.decodes {
+		return b.heartbeat(ctx, ttl, beats)
+	}
+	for i := range beats {
+		now, one, err := b.heartbeat(ctx, ttl, beats[i:i+1])
+		if err != nil {
+			return 0, nil, err
+		}
+		nowUS, pulses = now, append(pulses, one...)
+	}
+	return nowUS, pulses, nil
+}
+
+func (b *Broker) heartbeat(ctx context.Context, ttl time.Duration, beats []Beat) (int64, []Pulse, error) {
+	c := &call{script: heartbeatScript}
+	c.arg("EVALSHA", heartbeatScript.digest, len(beats)*(keys.Fixed+2))
+	for _, beat := range beats {
+		for _, key := range beat.Queue.Fixed() {
+			c.arg(key)
+		}
+		c.arg(beat.Queue.Running(beat.Session), beat.Queue.Lanes(beat.Session))
+	}
+	c.arg(ttl.Milliseconds(), len(beats))
+	for _, beat := range beats {
+		c.arg(beat.Session, string(beat.Mode), strconv.FormatInt(beat.From, 10), strconv.FormatInt(beat.To, 10))
+	}
+	r, err := b.do(ctx, c)
+	if err != nil {
+		return 0, nil, err
+	}
+	if n := r.array(); n != len(beats)+1 {
+		r.fail("one answer a session")
+	}
+	now := r.number()
+	pulses := make([]Pulse, len(beats))
+	for i := range pulses {
+		pulses[i].read(r)
+	}
+	return now, pulses, r.err
+}
+
+func (p *Pulse) read(r *reply) {
+	n := r.array()
+	switch word := r.text(); word {
+	case "OK":
+	case "BYE":
+		p.Gone = true
+	case "LOST":
+		p.Err = ErrLost
+	default:
+		p.Err = typed(word)
+	}
+	if n == 1 {
+		return
+	}
+	p.Token, p.Claimable, p.Paused = r.number(), r.flag(), r.flag()
+	p.NextDue, p.NextExpiry = r.number(), r.number()
+	for range r.array() {
+		p.Expired = append(p.Expired, r.text())
+	}
+	p.Cancels = readClaims(r)
+	p.Running = int(r.number())
+	p.Page = readClaims(r)
+	p.Sweep = r.flag()
+}
+
+func readClaims(r *reply) []Claim {
+	n := r.array() / 2
+	if n == 0 {
+		return nil
+	}
+	out := make([]Claim, 0, n)
+	for range n {
+		id, token := r.bytes(), r.number()
+		if len(id) != 16 {
+			r.fail("an id has 16 bytes")
+			return nil
+		}
+		out = append(out, Claim{ID: uuid.UUID(id), Token: token})
+	}
+	return out
+}
+
+// Recovery is what one recover call did.
+type Recovery struct {
+	More           bool // call again
+	Wait           bool // not now: after an outage the sessions get the time to come back
+	Moved          int
+	Suspects, Dead int // of those moved
+}
+
+// Recover puts what an expired session was running back to the front of its queue, a bite a call.
+func (b *Broker) Recover(ctx context.Context, q *keys.Queue, session string, ttl time.Duration, crashLimit int) (Recovery, error) {
+	c := newCall(recoverScript, q, 3, q.Running(session), q.Lanes(session))
+	c.arg(session, ttl.Milliseconds(), crashLimit)
+	r, err := b.do(ctx, c)
+	if err != nil {
+		return Recovery{}, err
+	}
+	r.array()
+	r.number()
+	word := r.text()
+	out := Recovery{More: word == "MORE", Wait: word == "WAIT"}
+	out.Moved, out.Suspects, out.Dead = int(r.number()), int(r.number()), int(r.number())
+	return out, r.err
+}
+
+// Promoted is what one promote call did. Next is when the next scheduled job is due (server time, ms; 0 = none); it is
+// not after NowUS where more jobs are due already.
+type Promoted struct {
+	NowUS, Next int64
+	Moved       int
+}
+
+// Promote makes ready what is scheduled and due.
+func (b *Broker) Promote(ctx context.Context, q *keys.Queue) (Promoted, error) {
+	r, err := b.do(ctx, newCall(promoteScript, q, 0))
+	if err != nil {
+		return Promoted{}, err
+	}
+	r.array()
+	out := Promoted{NowUS: r.number()}
+	out.Moved, out.Next = int(r.number()), r.number()
+	return out, r.err
+}
+
+// Nudge gives a wake token back that this process cannot use.
+func (b *Broker) Nudge(ctx context.Context, q *keys.Queue) error {
+	_, err := b.do(ctx, newCall(nudgeScript, q, 0))
+	return err
+}
+
+// Sweep forgets finished and dead jobs whose time is over, a bite a call, and old producer records. Cursor is "0" at
+// first and at the end.
+func (b *Broker) Sweep(ctx context.Context, q *keys.Queue, cursor string) (finished, dead int, next string, err error) {
+	c := newCall(sweepScript, q, 1)
+	c.arg(cursor)
+	r, err := b.do(ctx, c)
+	if err != nil {
+		return 0, 0, "", err
+	}
+	r.array()
+	r.number()
+	finished, dead, next = int(r.number()), int(r.number()), r.text()
+	return finished, dead, next, r.err
+}
