@@ -1,0 +1,166 @@
+// Command bench measures job systems side by side: one machine, one run,
+// interleaved system by system, each step in a fresh process against a fresh
+// redis-server on loopback. See README.md for what the figures mean.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// config is what the flags say.
+type config struct {
+	Variants []variant     `json:"systems"`
+	Measures []string      `json:"measures"`
+	N        int           `json:"n"`
+	Samples  int           `json:"samples"`
+	Runs     int           `json:"runs"`
+	Idle     time.Duration `json:"idle_ns"`
+	JSON     bool          `json:"-"`
+}
+
+// variant is a system at one concurrency. Its label is a table column.
+type variant struct {
+	System      string `json:"system"`
+	Concurrency int    `json:"concurrency"`
+	Label       string `json:"label"`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) == 3 && os.Args[1] == stepCommand {
+		os.Exit(childMain(ctx, os.Args[2]))
+	}
+	os.Exit(parentMain(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// parentMain runs the whole benchmark and returns the exit code: 0 done, 1 a
+// step failed, 2 wrong usage.
+func parentMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	// Children die with the thread that started them (see dieWithParent), so
+	// all are started from this goroutine, locked to its thread. A child must
+	// not do the same: a locked goroutine is slow to wake.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cfg, err := parseFlags(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 2
+	}
+	rep, err := runAll(ctx, cfg, stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 1
+	}
+	if cfg.JSON {
+		err = rep.writeJSON(stdout)
+	} else {
+		err = rep.writeTable(stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "bench:", err)
+		return 1
+	}
+	if rep.failed() {
+		return 1
+	}
+	return 0
+}
+
+// parseFlags reads the command line and reports every fault at once.
+func parseFlags(args []string, stderr io.Writer) (config, error) {
+	var cfg config
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	systemList := fs.String("systems", strings.Join(systemNames(), ","), "systems to measure, `name or name@concurrency`; the first is the base of the ratios")
+	measureList := fs.String("measures", strings.Join(measureNames(), ","), "measures to take")
+	concurrency := fs.Int("concurrency", 100, "handlers at once, where a system names none of its own")
+	fs.IntVar(&cfg.N, "n", 200_000, "jobs for drain and enqueue")
+	fs.IntVar(&cfg.Samples, "samples", 200, "samples for latency and delayed")
+	fs.IntVar(&cfg.Runs, "runs", 5, "runs of everything, interleaved")
+	fs.DurationVar(&cfg.Idle, "idle", 20*time.Second, "how long to watch the idle worker")
+	fs.BoolVar(&cfg.JSON, "json", false, "print JSON in place of the table")
+	if err := fs.Parse(args); err != nil {
+		return cfg, err
+	}
+	var faults []error
+	if fs.NArg() > 0 {
+		faults = append(faults, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
+	}
+	var err error
+	if cfg.Variants, err = parseVariants(*systemList, *concurrency); err != nil {
+		faults = append(faults, err)
+	}
+	cfg.Measures = strings.Split(*measureList, ",")
+	faults = append(faults, cfg.validate()...)
+	return cfg, errors.Join(faults...)
+}
+
+// validate bounds the run: the traffic must stay finite on a shared machine.
+func (c config) validate() []error {
+	var faults []error
+	for i, m := range c.Measures {
+		if slices.Contains(c.Measures[:i], m) {
+			faults = append(faults, fmt.Errorf("-measures: %q is named twice", m))
+		}
+		if !slices.Contains(measureNames(), m) {
+			faults = append(faults, fmt.Errorf("-measures: no measure %q; have %s", m, strings.Join(measureNames(), ",")))
+		}
+	}
+	between := func(name string, v, lo, hi int) {
+		if v < lo || v > hi {
+			faults = append(faults, fmt.Errorf("-%s: %d is not in %d to %d", name, v, lo, hi))
+		}
+	}
+	between("n", c.N, 100, 5_000_000)
+	between("samples", c.Samples, 1, 10_000)
+	between("runs", c.Runs, 1, 100)
+	if c.Idle < time.Second || c.Idle > 5*time.Minute {
+		faults = append(faults, fmt.Errorf("-idle: %v is not in 1s to 5m", c.Idle))
+	}
+	return faults
+}
+
+// parseVariants reads "asynq@10,asynq@1000,tidemill".
+func parseVariants(list string, concurrency int) ([]variant, error) {
+	var out []variant
+	var faults []error
+	for item := range strings.SplitSeq(list, ",") {
+		name, own, has := strings.Cut(item, "@")
+		v := variant{System: name, Concurrency: concurrency, Label: item}
+		if has {
+			n, err := strconv.Atoi(own)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("-systems: %q is no concurrency in %q", own, item))
+				continue
+			}
+			v.Concurrency = n
+		}
+		switch {
+		case !slices.Contains(systemNames(), name):
+			faults = append(faults, fmt.Errorf("-systems: no system %q; have %s", name, strings.Join(systemNames(), ",")))
+		case v.Concurrency < 1 || v.Concurrency > 10_000:
+			faults = append(faults, fmt.Errorf("concurrency %d of %q is not in 1 to 10000", v.Concurrency, item))
+		case slices.ContainsFunc(out, func(o variant) bool { return o.Label == v.Label }):
+			faults = append(faults, fmt.Errorf("-systems: %q is named twice", item))
+		default:
+			out = append(out, v)
+		}
+	}
+	return out, errors.Join(faults...)
+}
