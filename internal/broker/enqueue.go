@@ -102,13 +102,16 @@ func enqueued(r *reply, n int) ([]Outcome, error) {
 	r.array()
 	r.number()
 	words := r.bytes()
+	if len(words) != 0 && len(words) != n {
+		r.fail("outcomes and items differ in number")
+	}
 	if r.err != nil {
 		return nil, r.err
 	}
 	out := make([]Outcome, n)
 	for i := range out {
 		out[i] = Created
-		if len(words) == n {
+		if len(words) > 0 {
 			out[i] = Outcome(words[i])
 		}
 	}
@@ -117,10 +120,42 @@ func enqueued(r *reply, n int) ([]Outcome, error) {
 
 // AddQueue writes the queue's name where listings look for it. Idempotent.
 func (b *Broker) AddQueue(ctx context.Context, q *keys.Queue) error {
-	return b.rdb.SAdd(ctx, b.space.Queues(), q.Name()).Err()
+	return typedKey(b.rdb.SAdd(ctx, b.space.Queues(), q.Name()).Err(), b.space.Queues())
 }
 
 // Queues lists the names of all queues ever used in the namespace, in no order.
 func (b *Broker) Queues(ctx context.Context) ([]string, error) {
-	return b.rdb.SMembers(ctx, b.space.Queues()).Result()
+	names, err := b.rdb.SMembers(ctx, b.space.Queues()).Result()
+	return names, typedKey(err, b.space.Queues())
+}
+
+// Batch is one enqueue call of several that travel together.
+type Batch struct {
+	Queue *keys.Queue
+	Stamp Stamp
+	Items []Item
+}
+
+// BatchOutcome is what became of a Batch: an outcome for each item, or the error of the call.
+type BatchOutcome struct {
+	Outcomes []Outcome
+	Err      error
+}
+
+// EnqueueBatches makes several enqueue calls in one pipeline, carried out in order.
+func (b *Broker) EnqueueBatches(ctx context.Context, batches []Batch) []BatchOutcome {
+	if len(batches) == 0 {
+		return nil
+	}
+	calls := make([]*call, len(batches))
+	for i := range batches {
+		calls[i] = enqueueCall(batches[i].Queue, batches[i].Stamp, batches[i].Items)
+	}
+	out := make([]BatchOutcome, len(batches))
+	for i, res := range b.doAll(ctx, calls) {
+		if out[i].Err = res.err; res.err == nil {
+			out[i].Outcomes, out[i].Err = enqueued(res.reply, len(batches[i].Items))
+		}
+	}
+	return out
 }

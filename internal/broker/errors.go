@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tidemill/tidemill/internal/conn"
 )
 
 var (
 	// ErrFull says that Redis is at maxmemory and took nothing.
-	ErrFull = errors.New("redis is full (maxmemory)")
+	ErrFull = conn.ErrFull
 	// ErrLost says that the session is gone: what it ran was or will be recovered, and its writes are refused.
 	ErrLost = errors.New("session lost")
 	// ErrStale says that a newer call of the same lane came first; nothing was done.

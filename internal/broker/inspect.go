@@ -22,11 +22,11 @@ type Found struct {
 
 // Get reads a job; State is StateUnknown where there is none.
 func (b *Broker) Get(ctx context.Context, q *keys.Queue, id uuid.UUID) (Found, error) {
-	r, word, err := b.withSessions(ctx, getScript, q, id[:], "")
+	r, now, word, err := b.withSessions(ctx, getScript, q, id[:], "")
 	if err != nil {
 		return Found{}, err
 	}
-	f := Found{State: State(word), Score: r.number(), Session: r.text(), Cancel: r.number()}
+	f := Found{NowUS: now, State: State(word), Score: r.number(), Session: r.text(), Cancel: r.number()}
 	f.Envelope, f.Record, f.Result = r.bytes(), r.bytes(), r.bytes()
 	return f, r.err
 }
@@ -40,7 +40,7 @@ type Counts struct {
 
 // Counts reads a queue's counts at a cost that does not depend on them. Ready is without ghosts and with suspects.
 func (b *Broker) Counts(ctx context.Context, q *keys.Queue) (Counts, error) {
-	r, _, err := b.withSessions(ctx, countsScript, q, "", "")
+	r, _, _, err := b.withSessions(ctx, countsScript, q, "", "")
 	if err != nil {
 		return Counts{}, err
 	}

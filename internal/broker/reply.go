@@ -48,8 +48,16 @@ func (r *reply) length(kinds string) int {
 	return n
 }
 
-// array answers the number of elements that follow.
-func (r *reply) array() int { return r.length("*") }
+// array answers the number of elements that follow; each takes three bytes at least, so that no number that came over
+// the wire makes a reader loop or allocate beyond the reply's own size.
+func (r *reply) array() int {
+	n := r.length("*")
+	if n > len(r.b)/3 {
+		r.fail("an array is cut off")
+		return 0
+	}
+	return n
+}
 
 // bytes answers a bulk string as a view into the reply.
 func (r *reply) bytes() []byte {
@@ -60,7 +68,7 @@ func (r *reply) bytes() []byte {
 	if r.err != nil {
 		return nil
 	}
-	if n+2 > len(r.b) {
+	if n > len(r.b)-2 {
 		r.fail("a string is cut off")
 		return nil
 	}

@@ -46,17 +46,25 @@ type Pulse struct {
 }
 
 // Heartbeat registers, extends or ends sessions of several queues and answers what the process's timers need. Over a
-// plain client it is one call, in Cluster one for each slot.
+// plain client it is one call, in Cluster one for each queue, and one that fails is its pulse's error alone: a shard
+// that is down must not cost the sessions on the others.
 func (b *Broker) Heartbeat(ctx context.Context, ttl time.Duration, beats []Beat) (nowUS int64, pulses []Pulse, err error) {
 	if !b.decodes {
 		return b.heartbeat(ctx, ttl, beats)
 	}
+	pulses = make([]Pulse, len(beats))
+	failed := 0
 	for i := range beats {
 		now, one, err := b.heartbeat(ctx, ttl, beats[i:i+1])
 		if err != nil {
-			return 0, nil, err
+			pulses[i].Err = err
+			failed++
+			continue
 		}
-		nowUS, pulses = now, append(pulses, one...)
+		nowUS, pulses[i] = now, one[0]
+	}
+	if failed > 0 && failed == len(beats) {
+		return 0, nil, pulses[0].Err
 	}
 	return nowUS, pulses, nil
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,12 +27,12 @@ func (b *Broker) deadline(ctx context.Context) (int64, error) {
 const sessionTries = 20
 
 // withSessions calls a script that must know every place where a job can run: it reads the sessions, declares them, and
-// does so again when they changed meanwhile.
-func (b *Broker) withSessions(ctx context.Context, s *script, q *keys.Queue, args ...any) (*reply, string, error) {
+// does so again when they changed meanwhile. It answers the server time (us) and word, with the rest still to be read.
+func (b *Broker) withSessions(ctx context.Context, s *script, q *keys.Queue, args ...any) (r *reply, nowUS int64, word string, err error) {
 	for range sessionTries {
 		sessions, err := b.rdb.ZRange(ctx, q.Key(keys.Sessions), 0, -1).Result()
 		if err != nil {
-			return nil, "", typedKey(err, q.Key(keys.Sessions))
+			return nil, 0, "", typedKey(err, q.Key(keys.Sessions))
 		}
 		running := make([]string, len(sessions))
 		for i, session := range sessions {
@@ -44,19 +45,19 @@ func (b *Broker) withSessions(ctx context.Context, s *script, q *keys.Queue, arg
 		}
 		r, err := b.do(ctx, c)
 		if err != nil {
-			return nil, "", err
+			return nil, 0, "", err
 		}
 		r.array()
-		r.number()
+		nowUS := r.number()
 		if word := r.text(); word != "CHANGED" {
-			return r, word, r.err
+			return r, nowUS, word, r.err
 		}
 	}
-	return nil, "", fmt.Errorf("queue %q: its sessions changed %d times while they were read; try again", q.Name(), sessionTries)
+	return nil, 0, "", fmt.Errorf("queue %q: its sessions changed %d times while they were read; try again", q.Name(), sessionTries)
 }
 
 func typedKey(err error, key string) error {
-	if len(err.Error()) > 9 && err.Error()[:9] == "WRONGTYPE" {
+	if err != nil && strings.HasPrefix(err.Error(), "WRONGTYPE") {
 		return &KeyTypeError{Key: key}
 	}
 	return err
@@ -95,7 +96,7 @@ func (b *Broker) verb(ctx context.Context, s *script, q *keys.Queue, id uuid.UUI
 	if err != nil {
 		return "", "", err
 	}
-	r, word, err := b.withSessions(ctx, s, q, id[:], until)
+	r, _, word, err := b.withSessions(ctx, s, q, id[:], until)
 	if err != nil {
 		return "", "", err
 	}
@@ -114,7 +115,7 @@ func (b *Broker) Edit(ctx context.Context, q *keys.Queue, id uuid.UUID, old, env
 	if due != nil {
 		when = due.append(nil)
 	}
-	_, word, err := b.withSessions(ctx, editScript, q, id[:], until, envelope, when, old)
+	_, _, word, err := b.withSessions(ctx, editScript, q, id[:], until, envelope, when, old)
 	return State(word), err
 }
 

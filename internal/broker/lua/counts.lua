@@ -2,7 +2,8 @@
 -- KEYS: fixed, then running of every session
 -- ARGV: '', '', then every session, in the order of KEYS
 -- RETURNS: now_us, word (OK, CHANGED = other sessions, read them again), ready (with suspects, without ghosts),
---          scheduled, running, dead, finished, suspects, paused, then names and values of the counters
+--          scheduled, running, dead, finished, suspects (without ghosts), paused, then
+--          names and values of the counters
 -- ERRORS: WRONGKEY
 local sizes, err = measure()
 if err then return err end
@@ -18,11 +19,11 @@ local total = sizes[N_SUSPECT]
 for p = 0, 9 do
   total = total + sizes[READY + p]
 end
-local meta = call('HMGET', META, 'ghosts', 'paused')
+local meta = call('HMGET', META, 'ghosts', 'paused', 'suspect_ghosts')
 local names = {'enqueued', 'succeeded', 'failed', 'died', 'cancelled', 'expired', 'snoozed', 'released', 'recovered', 'redriven',
   'deleted', 'refused', 'dead_purged', 'producers_evicted'}
 local out = {int(now_us), 'OK', max(0, total - tonumber(meta[1] or '0')), sizes[N_SCHEDULED], running, sizes[N_DEAD],
-  sizes[N_FINISHED], sizes[N_SUSPECT], meta[2] == '1' and 1 or 0}
+  sizes[N_FINISHED], max(0, sizes[N_SUSPECT] - tonumber(meta[3] or '0')), meta[2] == '1' and 1 or 0}
 local values = call('HMGET', META, unpack(names))
 for i = 1, #names do
   out[#out + 1] = names[i]

@@ -4,7 +4,7 @@
 -- ARGV: id, server time in ms after which the call is void, envelope ('' = as it is), due ('' = as it is; else 0 = now,
 --       +ms = from now, ms = Unix time), the envelope as the caller read it, then every session, in the order of KEYS
 -- RETURNS: now_us, word (EDITED, RUNNING, FINISHED, UNKNOWN, CONFLICT = it is another one by now, CHANGED)
--- ERRORS: WRONGKEY, EXPIRED, OOM
+-- ERRORS: WRONGKEY, EXPIRED, OOM, BADCALL
 local sizes, err = measure()
 if err then return err end
 local now_us, now = clock()
@@ -20,6 +20,9 @@ if not at then return {int(now_us), 'CHANGED'} end
 if at.session then return {int(now_us), 'RUNNING'} end
 
 local envelope = ARGV[3] ~= '' and ARGV[3] or old
+if record and byte(record, 4) >= MOVES - 1 then -- the last one is for cancel and delete
+  return redis.error_reply('BADCALL the job was moved ' .. MOVES - 1 .. ' times while it waited; it must run first')
+end
 -- The first write that could grow: a full Redis refuses it here, with nothing moved.
 local r = pcall('HSET', JOBS, id, envelope)
 if type(r) == 'table' then return redis.error_reply(r.err) end

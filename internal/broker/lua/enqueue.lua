@@ -3,7 +3,7 @@
 -- ARGV: producer, lane, seq, ids (16 bytes each), dues ('' = all now; else comma separated: 0 = now, +ms = from now,
 --       ms = Unix time), envelope...
 -- RETURNS: now_us, outcomes ('' = all created; else a letter each: c created, d duplicate, x duplicate of a cancelled
---          job whose list entry is still there, e not an envelope)
+--          job whose list entry is still there, e not an envelope, or the nil id)
 -- ERRORS: STALE, WRONGKEY, OOM, BADCALL
 local sizes, err = measure()
 if err then return err end
@@ -47,7 +47,7 @@ for i = 1, #ids do
     word = tombstone(known[i]) and 'x' or 'd'
   elseif seen[id] then
     word = 'd'
-  elseif #envelope < 5 or byte(envelope) == 0 or byte(envelope, 3) > 9 then
+  elseif #envelope < 5 or byte(envelope) == 0 or byte(envelope, 3) > 9 or id == NOBODY then
     word = 'e'
   end
   words[i] = word

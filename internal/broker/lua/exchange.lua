@@ -1,7 +1,8 @@
 -- exchange: running -> gone / finished (acknowledge) and ready -> running (claim), in one call.
 -- KEYS: fixed, running, lanes
--- ARGV: session, lane, seq, want, bytes, first, suspect (1 = may take one suspect), ids (16 bytes each) and tokens
---       (16 digits each) of plain acks, then five each for acks that are kept: id, token, retention ms, record, result
+-- ARGV: session, lane, seq, want, bytes, first, suspect (1 = may take one suspect), ids of plain acks (16 bytes
+--       each), their tokens (16 digits each), then five for each ack that is kept: id, token, retention ms, record
+--       ('' = as it is), result
 -- RETURNS: now_us, word (OK, MORE = skipped ghosts, call again, PAUSED), left (1 = ready work remains), suspects left,
 --          outcomes ('' = all done; else a letter each: o done, x the claim was not ours any more), suspects claimed
 --          (first in the batch), first token (tokens are consecutive), ids, then envelope and state record of each job
@@ -27,7 +28,7 @@ if seq == last then
     local pairs_ = call('ZRANGEBYSCORE', RUNNING, lo, hi, 'WITHSCORES')
     local ids, at = {}, tonumber(lo)
     for i = 1, tonumber(hi) - at + 1 do
-      ids[i] = string.rep('\0', 16)
+      ids[i] = NOBODY
     end
     for i = 1, #pairs_, 2 do
       ids[tonumber(pairs_[i + 1]) - at + 1] = pairs_[i]
@@ -58,18 +59,18 @@ if #ids > 0 then
     end
   end
   if #done > 0 then
-    chunks('ZREM', RUNNING, done)
+    local n = chunks('ZREM', RUNNING, done)
     bury(done, sizes)
-    call('HINCRBY', META, 'succeeded', #done)
+    call('HINCRBY', META, 'succeeded', n)
   end
 end
 for i = 10, #ARGV, 5 do
   local id, score = ARGV[i], call('ZSCORE', RUNNING, ARGV[i])
   if score and tonumber(score) == tonumber(ARGV[i + 1]) then
     local old = call('HGET', STATE, id)
-    local head = old and sub(old, 3, 4) or '\0\0'
+    local new = ARGV[i + 3] ~= '' and ARGV[i + 3] or old or NEW
     call('ZREM', RUNNING, id)
-    call('HSET', STATE, id, sub(ARGV[i + 3], 1, 2) .. head .. sub(ARGV[i + 3], 5))
+    call('HSET', STATE, id, sub(new, 1, 2) .. (old and sub(old, 3, 4) or '\0\0') .. sub(new, 5))
     call('ZADD', FINISHED, int(now + tonumber(ARGV[i + 2])), id)
     if ARGV[i + 4] ~= '' then
       call('HSET', RESULTS, id, ARGV[i + 4])
@@ -117,7 +118,7 @@ local function take(entries, list)
   for i = 1, #popped do
     local envelope, r = envelopes[i], records[i]
     if not envelope or tombstone(envelope) or (r and byte(r, 3) or 0) ~= (byte(entries[i], 17) or 0) then
-      drop_ghost(entries[i])
+      drop_ghost(entries[i], list)
       skipped = skipped + 1
     else
       if #out_ids > 0 and bytes + #envelope > limit then
@@ -181,7 +182,9 @@ local left = total > 0 and 1 or 0
 if want > 0 and word ~= 'PAUSED' then
   if left == 1 and n > 0 or word == 'MORE' then
     wake(sizes, 2)
-  elseif left == 0 and sizes[N_WAKE] > 0 then
+  elseif suspects_left > 0 and taken > 0 then
+    wake(sizes, 1) -- the others are for other processes
+  elseif left == 0 and suspects_left == 0 and sizes[N_WAKE] > 0 then
     call('DEL', WAKE)
   end
 end

@@ -16,7 +16,6 @@ if ARGV[2] == '1' then
   call('DEL', WAKE)
 else
   call('HDEL', META, 'paused')
-  sizes[N_WAKE] = 0
   wake(sizes, 1)
 end
 return {int(now_us), was == ARGV[2] and 0 or 1}

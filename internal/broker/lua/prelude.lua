@@ -9,6 +9,7 @@ local N_STATE, N_SUSPECT, N_SCHEDULED, N_SESSIONS, N_PRODUCERS, N_DEAD = 2, 3, 4
 local N_FINISHED, N_RESULTS, N_CANCELS, N_WAKE, N_DUE, READY = 8, 9, 10, 11, 12, 14
 local READS = {'HLEN', 'HLEN', 'LLEN', 'ZCARD', 'ZCARD', 'HLEN', 'ZCARD', 'ZCARD', 'HLEN', 'HLEN', 'LLEN', 'LLEN', 'HLEN'}
 local SUSPECTED, CANCELLED, CRASHED, EXPIRED = 1, 2, 4, 8
+local NOBODY = string.rep('\0', 16) -- the id of no job
 local STEP = 1000 -- values in one unpack: some servers fail at a few thousand
 
 -- bind points the names at one queue's keys, for scripts that serve several.
@@ -280,6 +281,9 @@ local function locate_running(id, first)
   return {}
 end
 
+-- MOVES is how many stale entries a job may have. One byte counts them, and no two entries may share a generation.
+local MOVES = 255
+
 -- leave_ghost takes a ready job off its list without searching it: the entry there becomes stale. It answers the
 -- job's new record.
 local function leave_ghost(id, record, sizes)
@@ -287,12 +291,23 @@ local function leave_ghost(id, record, sizes)
   r = sub(r, 1, 2) .. char((byte(r, 3) + 1) % 256, byte(r, 4) + 1) .. sub(r, 5)
   call('HSET', STATE, id, r)
   call('HINCRBY', META, 'ghosts', 1)
+  if has(r, SUSPECTED) then
+    call('HINCRBY', META, 'suspect_ghosts', 1)
+  end
   sizes[N_STATE] = sizes[N_STATE] + 1
   return r
 end
 
--- drop_ghost tells whether a popped list entry is stale (its job was cancelled or moved away), and takes it off the books.
-local function drop_ghost(popped)
+local function ghost_gone(list)
+  call('HINCRBY', META, 'ghosts', -1)
+  if list == SUSPECT then
+    call('HINCRBY', META, 'suspect_ghosts', -1)
+  end
+end
+
+-- drop_ghost tells whether an entry popped off a list is stale (its job was cancelled or moved away), and takes it off
+-- the books.
+local function drop_ghost(popped, list)
   local id, generation = sub(popped, 1, 16), byte(popped, 17) or 0
   local envelope = call('HGET', JOBS, id)
   if not envelope then
@@ -305,7 +320,7 @@ local function drop_ghost(popped)
     else
       call('HDEL', JOBS, id)
     end
-    call('HINCRBY', META, 'ghosts', -1)
+    ghost_gone(list)
     return true
   end
   local record = call('HGET', STATE, id)
@@ -314,7 +329,7 @@ local function drop_ghost(popped)
   end
   if record and byte(record, 4) > 0 then
     call('HSET', STATE, id, sub(record, 1, 3) .. char(byte(record, 4) - 1) .. sub(record, 5))
-    call('HINCRBY', META, 'ghosts', -1)
+    ghost_gone(list)
   end
   return true
 end

@@ -30,7 +30,7 @@ for p = 10, 0, -1 do
     looked = looked + #entries
     for i = 1, #entries do
       local id = sub(entries[i], 1, 16)
-      if drop_ghost(entries[i]) then
+      if drop_ghost(entries[i], list) then
         looked = looked - 1
       else
         gone[#gone + 1] = id

@@ -17,9 +17,9 @@ local meta = call('HMGET', META, 'beat', 'no_recover_until')
 if now - tonumber(meta[1] or '0') > ttl / 2 or now < tonumber(meta[2] or '0') then
   return {int(now_us), 'WAIT', 0, 0, 0}
 end
-local expiry = tonumber(call('ZSCORE', SESSIONS, session) or 'nan')
-if expiry ~= expiry then return {int(now_us), 'GONE', 0, 0, 0} end
-if expiry > now then return {int(now_us), 'ALIVE', 0, 0, 0} end
+local expiry = call('ZSCORE', SESSIONS, session)
+if not expiry then return {int(now_us), 'GONE', 0, 0, 0} end
+if tonumber(expiry) > now then return {int(now_us), 'ALIVE', 0, 0, 0} end
 
 -- Lost first: from here on the session's own calls are refused, also between two bites.
 call('ZADD', SESSIONS, '-1', session)

@@ -1,0 +1,19 @@
+// Package redistest gives tests a Redis to work against, and the means to hurt
+// it. It is imported by tests only.
+//
+//   - Server and Client: a real server on a free port, gone with the test.
+//   - NewBubble and Embedded: miniredis without a socket, for use inside
+//     testing/synctest bubbles, where hours pass in milliseconds.
+//   - NewProxy: a TCP proxy before a real server.
+//   - NewMonitor: the commands that clients sent to a real server.
+//   - WaitFor: the one way to wait for a condition.
+//
+// A Bubble and a Proxy pass every connection through the same relay, which knows
+// enough of the protocol to tell which reply answers which command. It can
+// execute a command and lose its reply, hold a reply, or hold a request and
+// deliver it after newer ones. CLIENT REPLY and replication streams are the two
+// things it does not understand.
+//
+// Nothing here ever skips a test: without a server, Server fails with the line
+// that installs one.
+package redistest

@@ -1,0 +1,95 @@
+package queue
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/wire"
+)
+
+// build turns args and options into an item of a queue. Its errors are ErrInvalid and ErrPayloadTooLarge.
+func (c *Client) build(args Args, shared, options []Option) (*lanes, broker.Item, error) {
+	s := spec{queue: DefaultQueue}
+	s.envelope.MaxAttempts = DefaultMaxAttempts
+	for _, list := range [2][]Option{shared, options} {
+		for _, option := range list {
+			if err := option(&s); err != nil {
+				return nil, broker.Item{}, err
+			}
+		}
+	}
+	q, err := c.queue(s.queue)
+	if err != nil {
+		return nil, broker.Item{}, err
+	}
+	if err := c.payload(&s.envelope, args); err != nil {
+		return nil, broker.Item{}, err
+	}
+	if err := checkMeta(s.envelope.Meta); err != nil {
+		return nil, broker.Item{}, err
+	}
+	item := broker.Item{Due: s.due}
+	if s.id == "" {
+		item.ID, err = uuid.NewV7()
+	} else {
+		item.ID, s.envelope.Key, err = wire.KeyID(c.space.Name(), s.queue, s.id)
+	}
+	if err != nil || item.ID == uuid.Nil {
+		return nil, broker.Item{}, fmt.Errorf("%w id %q: %w", ErrInvalid, s.id, err)
+	}
+	s.envelope.CreatedAt = time.Now().UnixMilli()
+	item.Envelope = s.envelope.Append(make([]byte, 0, len(s.envelope.Args)+len(s.envelope.Kind)+48))
+	return q, item, nil
+}
+
+// payload marshals the args into the envelope.
+func (c *Client) payload(e *wire.Envelope, args Args) error {
+	if args == nil {
+		return invalid("args", "nil", "a value with a Kind() method")
+	}
+	e.Kind = args.Kind()
+	if err := CheckKind(e.Kind); err != nil {
+		return err
+	}
+	if raw, ok := args.(Raw); ok {
+		e.Args = raw.Payload
+	} else {
+		b, err := c.config.Codec.Marshal(args)
+		if err != nil {
+			return fmt.Errorf("%w args of kind %q: %w", ErrInvalid, e.Kind, err)
+		}
+		e.Args = b
+		if name := c.config.Codec.Name(); name != JSON.Name() {
+			e.Encoding = name
+		}
+	}
+	if len(e.Args) > c.config.MaxPayload {
+		return fmt.Errorf("%w: kind %q has %d bytes; allowed: %d (Config.MaxPayload)", ErrPayloadTooLarge, e.Kind, len(e.Args), c.config.MaxPayload)
+	}
+	return nil
+}
+
+func checkMeta(meta map[string]string) error {
+	n := 0
+	for k, v := range meta {
+		n += len(k) + len(v)
+	}
+	if n > maxMeta {
+		return invalid("metadata", fmt.Sprintf("%d bytes", n), fmt.Sprintf("%d bytes", maxMeta))
+	}
+	return nil
+}
+
+// outcome makes one item's outcome an error, or nil where it was created.
+func outcome(o broker.Outcome, id uuid.UUID) error {
+	switch o {
+	case broker.Created:
+		return nil
+	case broker.Duplicate, broker.DuplicateCancelled:
+		return &DuplicateError{ID: id, Cancelled: o == broker.DuplicateCancelled}
+	}
+	return fmt.Errorf("%w envelope of job %s", ErrInvalid, id)
+}

@@ -1,0 +1,74 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/conn"
+)
+
+// Errors that callers tell apart by errors.Is. They are wrapped with what they are about.
+var (
+	// ErrInvalid: an argument or option is not allowed; nothing was sent. The text names field, value and what is.
+	ErrInvalid = errors.New("invalid")
+	// ErrDuplicate: a job of this id exists; nothing was added. errors.As a *DuplicateError for the id.
+	ErrDuplicate = errors.New("duplicate job")
+	// ErrRedisFull: Redis is at maxmemory and took nothing.
+	ErrRedisFull = broker.ErrFull
+	// ErrPayloadTooLarge: the marshalled args exceed the client's MaxPayload; nothing was sent.
+	ErrPayloadTooLarge = errors.New("payload too large")
+	// ErrUnknownJob: there is no job of this id in the queue (any more).
+	ErrUnknownJob = errors.New("unknown job")
+	// ErrOutcomeUnknown: the call may or may not have been carried out; enqueueing again under the same id is safe.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrUnavailable: Redis did not answer; nothing was done.
+	ErrUnavailable = conn.ErrUnavailable
+	// ErrWrongState: the job is in a state in which this cannot be done; nothing changed.
+	ErrWrongState = errors.New("the job's state does not allow it")
+	// ErrConflict: what was to be changed changed meanwhile; nothing was done.
+	ErrConflict = errors.New("conflict")
+	// ErrClosed: the client is closed.
+	ErrClosed = errors.New("client is closed")
+)
+
+// Why a handler's context ended, found with context.Cause.
+var (
+	// ErrTimeout: the attempt ran longer than its timeout, or the job's deadline passed.
+	ErrTimeout = fmt.Errorf("job timed out: %w", context.DeadlineExceeded)
+	// ErrCancelled: an operator cancelled the job. It ends as cancelled, whatever error the handler returns.
+	ErrCancelled = errors.New("job cancelled")
+	// ErrDraining: the worker stops and the time to finish is over. The job goes back to the front, no attempt used.
+	ErrDraining = errors.New("worker is stopping")
+	// ErrSessionLost: the worker was out of touch for longer than the session TTL; another worker may run the job by now,
+	// and what this attempt returns is ignored.
+	ErrSessionLost = errors.New("session lost")
+	// ErrJobLost: this claim of the job is gone from Redis; what this attempt returns is ignored.
+	ErrJobLost = errors.New("job lost")
+)
+
+// DuplicateError carries the id of the job that was there first.
+type DuplicateError struct {
+	ID uuid.UUID
+	// Cancelled: that job was cancelled or deleted, and its place in the list is not yet passed; its id is free again
+	// once a worker came by.
+	Cancelled bool
+}
+
+func (e *DuplicateError) Error() string {
+	if e.Cancelled {
+		return fmt.Sprintf("duplicate job %s (cancelled)", e.ID)
+	}
+	return fmt.Sprintf("duplicate job %s", e.ID)
+}
+
+// Is makes errors.Is(err, ErrDuplicate) hold.
+func (e *DuplicateError) Is(target error) bool { return target == ErrDuplicate }
+
+// invalid is an ErrInvalid that names what was given and what is allowed.
+func invalid(field, value, allowed string) error {
+	return fmt.Errorf("%w %s: %s; allowed: %s", ErrInvalid, field, value, allowed)
+}

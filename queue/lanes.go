@@ -1,0 +1,126 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/internal/backoff"
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/loop"
+)
+
+// lanes is one queue as this producer sees it: the lanes on which its calls travel, and the single enqueues that wait
+// to share a call.
+type lanes struct {
+	client *Client
+	keys   *keys.Queue
+	listed atomic.Bool // the queue's name was written, as it must be before its first use
+
+	mu      sync.Mutex
+	free    []*lane
+	opened  uint32
+	waiting []*waiter
+	flying  int // shared calls under way
+}
+
+// lane numbers calls, so that one that is sent twice is done once. It has one call under way at a time.
+type lane struct {
+	id  uint32
+	seq uint64
+}
+
+// queue answers the lanes of a queue by name.
+func (c *Client) queue(name string) (*lanes, error) {
+	if l, ok := c.queues.Load(name); ok {
+		return l.(*lanes), nil
+	}
+	q, err := c.space.Queue(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w %w", ErrInvalid, err)
+	}
+	l, _ := c.queues.LoadOrStore(name, &lanes{client: c, keys: q})
+	return l.(*lanes), nil
+}
+
+// take answers a free lane, a new one if need be.
+func (l *lanes) take() *lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.free); n > 0 {
+		one := l.free[n-1]
+		l.free = l.free[:n-1]
+		return one
+	}
+	l.opened++
+	return &lane{id: l.opened}
+}
+
+// give takes a lane back. One whose last call may still arrive somewhere is dropped instead: its numbers are not safe.
+func (l *lanes) give(one *lane, err error) {
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return
+	}
+	l.mu.Lock()
+	l.free = append(l.free, one)
+	l.mu.Unlock()
+}
+
+// stamp numbers the lane's next call.
+func (l *lanes) stamp(one *lane) broker.Stamp {
+	one.seq++
+	return broker.Stamp{Producer: l.client.producer, Lane: one.id, Seq: one.seq}
+}
+
+// list writes the queue's name where listings look, once.
+func (l *lanes) list(ctx context.Context) error {
+	if l.listed.Load() {
+		return nil
+	}
+	err := l.client.broker.AddQueue(ctx, l.keys)
+	l.listed.Store(err == nil)
+	return err
+}
+
+var resendPolicy = backoff.Policy{Base: 20 * time.Millisecond, Cap: time.Second, Factor: 2, Jitter: 0.5}
+
+// resend makes a stamped call until it is answered. A Redis that refuses connections is waited for, for a short time;
+// a call whose outcome is unknown is sent again for longer, unchanged: the stamp keeps it from being done twice.
+func (c *Client) resend(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, resendFor)
+	defer cancel()
+	start, sent := time.Now(), false
+	err := loop.Retry(ctx, resendPolicy, func(ctx context.Context) error {
+		err := outward(call(ctx))
+		if err == nil || !errors.Is(err, ErrUnavailable) || c.life.Err() != nil {
+			return loop.Permanent(err)
+		}
+		sent = sent || !refused(err)
+		if !sent && time.Since(start) > connectFor {
+			return loop.Permanent(err)
+		}
+		return err
+	}, nil)
+	switch {
+	case err == nil:
+		return nil
+	case sent && (errors.Is(err, ErrUnavailable) || ctx.Err() != nil):
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	case c.life.Err() != nil:
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	}
+	return err
+}
+
+// refused tells a call that surely never reached Redis: no connection could be made or had.
+func refused(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
+}

@@ -1,0 +1,75 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/internal/backoff"
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/loop"
+)
+
+// Pending is a job queued on a transaction that is not executed yet.
+type Pending struct {
+	ID       uuid.UUID
+	enqueued broker.Enqueued
+}
+
+// Result answers, once the transaction was executed, whether the job was created: nil, or one of Enqueue's errors.
+func (p *Pending) Result() error {
+	outcomes, err := p.enqueued()
+	if err != nil {
+		return outward(err)
+	}
+	return outcome(outcomes[0], p.ID)
+}
+
+// EnqueueTx queues a job on the caller's own transaction (a TxPipeline): it is created when and only when the rest of
+// the transaction is carried out. Look at Result after Exec. In Cluster everything in a transaction must be in one hash
+// slot: use keys with the tag {queue name}.
+func (c *Client) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, args Args, options ...Option) (*Pending, error) {
+	l, item, err := c.build(args, nil, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := outward(l.list(ctx)); err != nil {
+		return nil, err
+	}
+	// A producer of its own: a client that sends the whole transaction twice creates the job once.
+	stamp := broker.Stamp{Producer: uuid.New(), Lane: 0, Seq: 1}
+	return &Pending{ID: item.ID, enqueued: c.broker.EnqueueTx(ctx, pipe, l.keys, stamp, []broker.Item{item})}, nil
+}
+
+// watchTries bounds the tries of a transaction that keeps colliding.
+const watchTries = 50
+
+var watchPolicy = backoff.Policy{Base: 2 * time.Millisecond, Cap: 200 * time.Millisecond, Factor: 2, Jitter: 0.5}
+
+// Watch runs an optimistic transaction: fn reads through tx, then queues writes (and jobs, with EnqueueTx) on
+// tx.TxPipelined. When a watched key changed meanwhile nothing was written, and fn is called again after a short wait,
+// up to 50 times (then ErrConflict) or until ctx ends. An error of fn ends it and is returned. When the connection broke
+// on the way the transaction is not repeated: the error is ErrOutcomeUnknown.
+func (c *Client) Watch(ctx context.Context, fn func(tx *redis.Tx) error, keys ...string) error {
+	tries := 0
+	return loop.Retry(ctx, watchPolicy, func(ctx context.Context) error {
+		err := c.conn.Shared().Watch(ctx, fn, keys...)
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, redis.TxFailedErr):
+			if err = outward(err); errors.Is(err, ErrUnavailable) && !refused(err) {
+				err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+			}
+			return loop.Permanent(err)
+		}
+		if tries++; tries == watchTries {
+			return loop.Permanent(fmt.Errorf("%w: the keys %q changed during each of %d tries", ErrConflict, keys, tries))
+		}
+		return err
+	}, nil)
+}
