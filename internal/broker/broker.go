@@ -19,7 +19,11 @@ type Broker struct {
 
 // New makes a broker over a client, which stays the caller's to close.
 func New(rdb redis.UniversalClient, space keys.Space) *Broker {
-	_, plain := rdb.(*redis.Client)
+	inner := rdb
+	if w, ok := rdb.(interface{ Unwrap() redis.UniversalClient }); ok {
+		inner = w.Unwrap()
+	}
+	_, plain := inner.(*redis.Client)
 	return &Broker{rdb: rdb, space: space, decodes: !plain}
 }
 

@@ -101,8 +101,12 @@ func (out *Exchanged) read(r *reply, x *Exchange) error {
 	out.More, out.Paused = word == "MORE", word == "PAUSED"
 	out.Left = r.flag()
 	out.Suspects = int(r.number())
-	for i, letter := range r.bytes() {
-		if letter != 'o' {
+	letters := r.bytes()
+	if len(letters) != 0 && len(letters) != len(x.Done)+len(x.Kept) {
+		r.fail("outcomes and acks differ in number")
+	}
+	for i, letter := range letters {
+		if letter != 'o' && r.err == nil {
 			out.Refused = append(out.Refused, i)
 		}
 	}

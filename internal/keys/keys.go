@@ -102,6 +102,9 @@ func (q *Queue) Running(session string) string { return q.prefix + "running:" + 
 // Lanes is the HASH of a session's call records.
 func (q *Queue) Lanes(session string) string { return q.prefix + "lanes:" + session }
 
+// Poke is the LIST by which a process ends its own blocking pop.
+func (q *Queue) Poke(instance string) string { return q.prefix + "poke:" + instance }
+
 func checkName(what, name string) error {
 	if name == "" {
 		return fmt.Errorf("%s: the name is empty; allowed are 1 to %d of A-Z a-z 0-9 _ - . :", what, MaxNameLen)

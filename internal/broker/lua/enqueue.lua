@@ -47,7 +47,7 @@ for i = 1, #ids do
     word = tombstone(known[i]) and 'x' or 'd'
   elseif seen[id] then
     word = 'd'
-  elseif #envelope < 5 or byte(envelope) == 0 or byte(envelope, 3) > 9 or id == NOBODY then
+  elseif #envelope < 5 or byte(envelope, 1) == 0 or byte(envelope, 3) > 9 or id == NOBODY then
     word = 'e'
   end
   words[i] = word

@@ -73,6 +73,9 @@ local function serve(at, session, mode, from, to)
   end
   local word = keep(session, mode, running, KEYS[at + 25])
   local due = head_due()
+  if due and mode == 'new' and sizes[N_DUE] == 0 then
+    call('RPUSH', DUE, '1') -- who held the timer may be gone
+  end
   local claimable = sizes[N_SUSPECT]
   for p = 0, 9 do
     claimable = claimable + sizes[READY + p]

@@ -118,7 +118,7 @@ local function split16(packed)
   return out
 end
 
-local function tombstone(envelope) return #envelope == 2 and byte(envelope) == 0 end
+local function tombstone(envelope) return #envelope == 2 and byte(envelope, 1) == 0 end
 
 local function priority(envelope)
   local p = envelope and byte(envelope, 3) or 0

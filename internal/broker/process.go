@@ -1,0 +1,94 @@
+package broker
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/internal/keys"
+)
+
+// AdoptTTL answers the session TTL of the namespace, which the first process to ask sets: all must agree on it.
+func (b *Broker) AdoptTTL(ctx context.Context, want time.Duration) (time.Duration, error) {
+	key := b.space.Settings()
+	if err := b.rdb.HSetNX(ctx, key, "ttl", want.Milliseconds()).Err(); err != nil {
+		return 0, typedKey(err, key)
+	}
+	text, err := b.rdb.HGet(ctx, key, "ttl").Result()
+	if err != nil {
+		return 0, err
+	}
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms < 1 {
+		return 0, &KeyTypeError{Key: key}
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
+// SetTTL changes the session TTL of the namespace; workers adopt it when they start.
+func (b *Broker) SetTTL(ctx context.Context, ttl time.Duration) error {
+	return b.rdb.HSet(ctx, b.space.Settings(), "ttl", ttl.Milliseconds()).Err()
+}
+
+// Announce writes who a worker process is, for people; info is JSON.
+func (b *Broker) Announce(ctx context.Context, instance string, info []byte) error {
+	return b.rdb.HSet(ctx, b.space.Workers(), instance, info).Err()
+}
+
+// Withdraw removes worker processes from the listing.
+func (b *Broker) Withdraw(ctx context.Context, instances ...string) error {
+	return b.rdb.HDel(ctx, b.space.Workers(), instances...).Err()
+}
+
+// Workers reads the listing of worker processes: instance -> info.
+func (b *Broker) Workers(ctx context.Context) (map[string]string, error) {
+	return b.rdb.HGetAll(ctx, b.space.Workers()).Result()
+}
+
+// Token is one wake or due token popped off a queue's list.
+type Token struct {
+	Place int // in the queues given to Await
+	Due   bool
+}
+
+// Await blocks until a token can be popped: off the wake list of a queue (where wake says so), the due list of any, or
+// poke of the first, which this process pushes to itself. It answers false when nothing came in time. A cancelled
+// context does not end the wait; closing the client does.
+func (b *Broker) Await(ctx context.Context, timeout time.Duration, queues []*keys.Queue, wake []bool, instance string) (Token, bool, error) {
+	lists := make([]string, 0, 2*len(queues)+1)
+	places := make([]Token, 0, 2*len(queues)+1)
+	for i, q := range queues {
+		if wake[i] {
+			lists, places = append(lists, q.Key(keys.Wake)), append(places, Token{Place: i})
+		}
+		lists, places = append(lists, q.Key(keys.Due)), append(places, Token{Place: i, Due: true})
+	}
+	lists = append(lists, queues[0].Poke(instance))
+	popped, err := b.rdb.BLPop(ctx, timeout, lists...).Result()
+	if err == redis.Nil {
+		return Token{}, false, nil
+	}
+	if err != nil {
+		return Token{}, false, err
+	}
+	for i, list := range lists[:len(places)] {
+		if list == popped[0] {
+			return places[i], true, nil
+		}
+	}
+	return Token{}, false, nil
+}
+
+// Poke ends an Await of this process that waits on the queues of which q is the first. Should the process be gone the
+// key leaves by itself.
+func (b *Broker) Poke(ctx context.Context, q *keys.Queue, instance string) error {
+	key := q.Poke(instance)
+	_, err := b.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.RPush(ctx, key, "1")
+		p.PExpire(ctx, key, 10*time.Second)
+		return nil
+	})
+	return err
+}

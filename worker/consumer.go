@@ -1,0 +1,188 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/loop"
+)
+
+// consumer is one queue as this worker serves it. Its fields are guarded by Worker.mu, but for the immutable first ones.
+type consumer struct {
+	keys   *keys.Queue
+	name   string
+	weight int
+	limit  int           // handlers at most; 0 = no bound of its own
+	unpaid *loop.Trigger // wakes the settler
+
+	session  string
+	epoch    uint64 // counts sessions: what belongs to an older one is not ours any more
+	active   bool   // the session is registered
+	maybe    bool   // there may be work to claim
+	hints    uint64 // counts wake-ups, so that one that comes during a call is not forgotten
+	paused   bool
+	broken   error // a key of the wrong type, or what else Redis refuses
+	suspects bool  // suspects wait
+	deficit  float64
+	perJob   int // bytes of an envelope, by the last batch
+
+	running, buffered, wanted int
+
+	done   []*run // succeeded, not acknowledged yet
+	kept   []kept
+	fails  []failure
+	since  time.Time // when the oldest of done and kept came
+	seqs   [laneCount]uint64
+	failed uint64 // number of the settler's last call
+	held   []*batch
+
+	calls reconciliation
+}
+
+// batch is the jobs of one claim. The runs live in one piece of memory with it.
+type batch struct {
+	runs []run
+	open int // not yet settled
+	at   time.Time
+}
+
+// phase is where a run is in this process.
+type phase uint8
+
+const (
+	buffered phase = iota
+	started
+	settling // its ack or failure waits to be answered
+	gone
+)
+
+// run is one claimed job.
+type run struct {
+	c        *consumer
+	batch    *batch
+	epoch    uint64
+	claim    broker.Claim
+	envelope []byte
+	state    []byte
+	ctx      *jobContext // once started
+	phase    phase
+	suspect  bool
+	lost     bool // the claim is gone: nothing may be written for it
+	told     bool // reported as stuck
+}
+
+// kept is an acknowledgement of a job that is kept.
+type kept struct {
+	run *run
+	broker.Kept
+}
+
+// failure is a claim that ends other than in success. Run is nil for one that this process never held.
+type failure struct {
+	run *run
+	broker.Settle
+}
+
+func newConsumer(k *keys.Queue, q Queue) *consumer {
+	return &consumer{keys: k, name: k.Name(), weight: q.Weight, limit: q.Concurrency, unpaid: loop.NewTrigger(),
+		session: uuid.NewString(), perJob: 512}
+}
+
+// ready tells whether the queue may be asked for work.
+func (c *consumer) ready() bool { return c.active && c.maybe && !c.paused && c.broken == nil }
+
+// room is how many more jobs the queue's own bound allows.
+func (c *consumer) room() int {
+	if c.limit == 0 {
+		return 1 << 30
+	}
+	return max(0, c.limit-c.running-c.buffered-c.wanted)
+}
+
+func (c *consumer) hint() {
+	c.maybe = true
+	c.hints++
+}
+
+// settledLocked says that nothing is owed for a run any more.
+func (r *run) settled() {
+	if r.phase == gone {
+		return
+	}
+	r.phase = gone
+	r.batch.open--
+}
+
+// hold keeps a batch until all its runs are settled, and forgets those that are.
+func (c *consumer) hold(b *batch) {
+	rest := c.held[:0]
+	for _, old := range c.held {
+		if old.open > 0 {
+			rest = append(rest, old)
+		}
+	}
+	clear(c.held[len(rest):])
+	c.held = append(rest, b)
+}
+
+// each calls fn for every run that is held.
+func (c *consumer) each(fn func(*run)) {
+	for _, b := range c.held {
+		if b.open == 0 {
+			continue
+		}
+		for i := range b.runs {
+			if b.runs[i].phase != gone {
+				fn(&b.runs[i])
+			}
+		}
+	}
+}
+
+// renew starts a new session, after the old one was lost: its buffer and unsent acknowledgements are dropped, its
+// handlers end and what they return is ignored.
+func (w *Worker) renewLocked(c *consumer, cause error) {
+	w.dropBufferedLocked(c)
+	c.each(func(r *run) {
+		if r.phase == started {
+			r.lost = true
+			r.ctx.end(cause)
+			w.zombies[claimKey{c, r.claim.ID}] = r
+		}
+	})
+	c.done, c.kept, c.fails, c.held = nil, nil, nil, nil
+	c.session, c.epoch, c.active = uuid.NewString(), c.epoch+1, false
+	c.seqs, c.failed, c.calls = [laneCount]uint64{}, 0, reconciliation{}
+	c.hint()
+}
+
+// dropBufferedLocked forgets what was fetched ahead for a queue.
+func (w *Worker) dropBufferedLocked(c *consumer) {
+	rest := w.buffer[:0]
+	for _, r := range w.buffer {
+		if r.c == c {
+			w.unsuspectLocked(r)
+			r.settled()
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	clear(w.buffer[len(rest):])
+	w.buffer, c.buffered = rest, 0
+}
+
+// unsuspectLocked frees the place of the one suspect that a process tries at a time.
+func (w *Worker) unsuspectLocked(r *run) {
+	if r.suspect {
+		r.suspect = false
+		w.suspects--
+		for _, c := range w.consumers {
+			if c.suspects {
+				c.hint()
+			}
+		}
+	}
+}

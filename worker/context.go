@@ -1,0 +1,78 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/tidemill/tidemill/queue"
+)
+
+// jobContext is a handler's context. Most handlers of short jobs never look at it, so the cancellable context and the
+// logger inside are made when first asked for.
+type jobContext struct {
+	w        *Worker
+	info     *queue.Info
+	deadline time.Time
+
+	mu     sync.Mutex
+	inner  context.Context
+	cancel context.CancelCauseFunc
+	cause  error     // why it ended, also before inner was made
+	ended  time.Time // when
+}
+
+// end ends the context; the first cause counts.
+func (c *jobContext) end(cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cause != nil {
+		return
+	}
+	c.cause, c.ended = cause, time.Now()
+	if c.cancel != nil {
+		c.cancel(cause)
+	}
+}
+
+// over answers why and when the context ended; nil while it has not.
+func (c *jobContext) over() (error, time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause, c.ended
+}
+
+func (c *jobContext) made() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inner == nil {
+		log := c.w.jobLog(c.info).Logger()
+		ctx, cancel := context.WithCancelCause(log.WithContext(c.w.base))
+		c.inner, c.cancel = ctx, cancel
+		if c.cause != nil {
+			cancel(c.cause)
+		}
+	}
+	return c.inner
+}
+
+// free releases what the context holds, after its handler returned.
+func (c *jobContext) free() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cancel != nil {
+		c.cancel(context.Canceled)
+	}
+}
+
+// Deadline is when the attempt's timeout or the job's deadline ends it.
+func (c *jobContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Done is closed when the attempt must end; context.Cause tells why.
+func (c *jobContext) Done() <-chan struct{} { return c.made().Done() }
+
+// Err is nil until Done is closed.
+func (c *jobContext) Err() error { return c.made().Err() }
+
+// Value finds the job's logger, and what the context given to Run holds.
+func (c *jobContext) Value(key any) any { return c.made().Value(key) }

@@ -1,0 +1,125 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tidemill/tidemill/internal/loop"
+	"github.com/tidemill/tidemill/queue"
+)
+
+// drain ends the work in order: nothing is claimed any more and what was fetched ahead goes back; handlers finish, within
+// Config.Drain; then their contexts end; what they came to is told to Redis; the sessions end. Each step has an end of
+// its own, also when Redis does not answer.
+func (w *Worker) drain(plumbing context.Context, lanes, intake *errgroup.Group) error {
+	w.mu.Lock()
+	w.stopping = true
+	w.giveBackLocked(func(*run) bool { return true })
+	left := w.running
+	if w.executors == 0 {
+		w.drained.Set()
+	}
+	w.mu.Unlock()
+	w.nudgeLane()
+	w.log.Info().Int("running", left).Dur("within", w.config.Drain).Msg("worker stops: waiting for running jobs")
+	intakeErr := intake.Wait()
+
+	err := w.awaitHandlers(plumbing)
+	settleCtx, cancel := context.WithTimeout(plumbing, w.config.Settle)
+	defer cancel()
+	if !w.flush(settleCtx, lanes) {
+		err = errors.Join(err, errors.New("redis did not take every outcome in time: those jobs run again"))
+	} else {
+		w.keeper.goodbye(settleCtx)
+		_ = w.broker.Withdraw(settleCtx, w.instance)
+	}
+	w.log.Info().Err(err).Msg("worker stopped")
+	return errors.Join(intakeErr, err)
+}
+
+// awaitHandlers waits for the handlers, ends their contexts when the time is over, and gives those that ignore it up.
+func (w *Worker) awaitHandlers(plumbing context.Context) error {
+	limit := time.NewTimer(w.config.Drain)
+	defer limit.Stop()
+	select {
+	case <-w.drained.C():
+		return nil
+	case <-limit.C:
+	case <-w.aborted:
+	case <-plumbing.Done():
+	}
+	w.mu.Lock()
+	cut := w.running
+	for _, c := range w.consumers {
+		c.each(func(r *run) {
+			if r.phase == started {
+				r.ctx.end(queue.ErrDraining)
+			}
+		})
+	}
+	w.mu.Unlock()
+	if cut == 0 {
+		return nil
+	}
+	w.log.Warn().Int("running", cut).Msg("worker stops: running jobs are told to end")
+	// Well-behaved handlers return at once; the others must not hold the process up.
+	grace := time.NewTimer(min(w.config.Settle, 2*time.Second))
+	defer grace.Stop()
+	select {
+	case <-w.drained.C():
+	case <-grace.C:
+		w.mu.Lock()
+		stuck := w.abandonLocked()
+		w.mu.Unlock()
+		w.log.Error().Int("stuck", stuck).Msg("handlers ignored the end of their context: their jobs go back while they still run")
+	}
+	return ErrDrainTimeout
+}
+
+// abandonLocked releases the jobs of handlers that did not return: the process is about to end.
+func (w *Worker) abandonLocked() int {
+	stuck := 0
+	for _, c := range w.consumers {
+		c.each(func(r *run) {
+			if r.phase == started && !r.lost {
+				stuck++
+				r.lost = true // what the handler may still return is not heard
+				w.releaseStuckLocked(r)
+			}
+		})
+	}
+	return stuck
+}
+
+// flush waits until every outcome was told to Redis, false when ctx ends before.
+func (w *Worker) flush(ctx context.Context, lanes *errgroup.Group) bool {
+	w.mu.Lock()
+	w.closing = true
+	w.mu.Unlock()
+	w.nudgeLane()
+	done := make(chan struct{})
+	go func() {
+		_ = lanes.Wait()
+		close(done)
+	}()
+	for {
+		w.mu.Lock()
+		unpaid := w.unpaidLocked()
+		w.mu.Unlock()
+		if unpaid == 0 {
+			break
+		}
+		if loop.Sleep(ctx, 2*time.Millisecond) != nil {
+			return false
+		}
+	}
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,198 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/loop"
+	"github.com/tidemill/tidemill/queue"
+)
+
+// startLocked starts one more executor when there is something to run and a slot for it. Each executor starts the next
+// when it has taken a job, so that short jobs are run by a few goroutines and blocking ones by as many as allowed.
+func (w *Worker) startLocked() {
+	if w.starting || len(w.buffer) == 0 || w.executors >= w.config.Concurrency {
+		return
+	}
+	w.starting = true
+	w.executors++
+	go w.execute()
+}
+
+// execute runs buffered jobs until there are none. A slot is free only when its handler has returned.
+func (w *Worker) execute() {
+	var current *run
+	defer func() {
+		if current != nil { // the handler ended this goroutine (runtime.Goexit)
+			w.finish(current, w.fail(current, errors.New("the handler ended its goroutine (runtime.Goexit)")))
+		}
+	}()
+	w.mu.Lock()
+	w.starting = false
+	for {
+		r := w.takeLocked()
+		if r == nil {
+			w.leaveLocked()
+			w.mu.Unlock()
+			return
+		}
+		w.startLocked()
+		w.mu.Unlock()
+		current = r
+		result := w.attempt(r)
+		current = nil
+		w.mu.Lock()
+		w.finishLocked(r, result)
+	}
+}
+
+func (w *Worker) leaveLocked() {
+	w.executors--
+	if w.executors == 0 && w.stopping {
+		w.drained.Set()
+	}
+}
+
+// takeLocked starts the first buffered job.
+func (w *Worker) takeLocked() *run {
+	if len(w.buffer) == 0 {
+		return nil
+	}
+	r := w.buffer[0]
+	w.buffer[0] = nil
+	if w.buffer = w.buffer[1:]; len(w.buffer) == 0 {
+		w.buffer = nil
+	}
+	r.phase = started
+	r.c.buffered--
+	r.c.running++
+	w.running++
+	r.ctx = &jobContext{w: w}
+	return r
+}
+
+// finish is finishLocked for an executor that ends with its job.
+func (w *Worker) finish(r *run, o outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.finishLocked(r, o)
+	w.leaveLocked()
+	w.startLocked()
+}
+
+// outcome is what an attempt came to: the zero value is a success that leaves nothing behind.
+type outcome struct {
+	drop   bool
+	kept   *broker.Kept
+	settle *broker.Settle
+}
+
+// finishLocked frees the slot and hands the outcome to those who tell Redis.
+func (w *Worker) finishLocked(r *run, o outcome) {
+	c := r.c
+	w.running--
+	c.running--
+	w.pace.finished++
+	w.unsuspectLocked(r)
+	switch {
+	case r.lost || o.drop:
+		delete(w.zombies, claimKey{c, r.claim.ID})
+		r.settled()
+	case o.settle != nil:
+		w.failLocked(r, *o.settle)
+	default:
+		if len(c.done)+len(c.kept) == 0 {
+			c.since = time.Now()
+		}
+		r.phase = settling
+		if o.kept != nil {
+			c.kept = append(c.kept, kept{run: r, Kept: *o.kept})
+		} else {
+			c.done = append(c.done, r)
+		}
+	}
+	if w.idleLanes > 0 && w.worthLocked(c) {
+		w.nudgeLane()
+	}
+}
+
+// worthLocked tells whether a lane that sleeps has a reason to look: something to send now, or a timer to set.
+func (w *Worker) worthLocked(c *consumer) bool {
+	acks := len(c.done) + len(c.kept)
+	ahead := len(w.buffer) + w.wanted
+	return acks == 1 || acks >= ackBatch || w.running == 0 && ahead == 0 || w.config.Concurrency-w.running-ahead > 0 || ahead < w.pace.prefetch/2
+}
+
+// failLocked hands a claim that ends other than in success to the settler.
+func (w *Worker) failLocked(r *run, s broker.Settle) {
+	w.unsuspectLocked(r)
+	r.phase = settling
+	s.Claim = r.claim
+	r.c.fails = append(r.c.fails, failure{run: r, Settle: s})
+	r.c.unpaid.Set()
+}
+
+// releaseStuckLocked gives a job back whose handler did not return.
+func (w *Worker) releaseStuckLocked(r *run) {
+	r.phase = settling
+	r.c.fails = append(r.c.fails, failure{run: r, Settle: broker.Settle{Claim: r.claim, Verdict: broker.Release}})
+	r.c.unpaid.Set()
+}
+
+// bufferFor is how long a job may wait here for a slot before it goes back for others.
+const bufferFor = 20 * time.Millisecond
+
+// returns gives back what was fetched ahead and could not be started soon.
+func (w *Worker) returns(ctx context.Context) error {
+	for {
+		if loop.Sleep(ctx, w.nextReturn()) != nil {
+			return nil
+		}
+	}
+}
+
+// nextReturn gives back what waited too long and answers when to look again.
+func (w *Worker) nextReturn() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if len(w.buffer) == 0 || now.Sub(w.buffer[0].batch.at) < bufferFor {
+		return bufferFor
+	}
+	w.giveBackLocked(func(r *run) bool { return now.Sub(r.batch.at) >= bufferFor })
+	return bufferFor
+}
+
+// attempt runs one job: decode, call, classify. What it answers is what to settle.
+func (w *Worker) attempt(r *run) outcome {
+	t := newTask(w, r)
+	if err := t.read(); err != nil {
+		return t.unreadable(err)
+	}
+	if o, ok := t.early(); ok {
+		return o
+	}
+	job := queue.NewJob(queue.NewInfo(r.c.name, r.claim.ID, t.e, t.s), queue.Raw{Name: t.e.Kind, Payload: t.e.Args}, r.claim.Token)
+	r.ctx.info = &job.Info
+	if stop := t.limit(r.ctx); stop != nil {
+		defer stop()
+	}
+	err, stack := call(r.ctx, t.route.handler, job)
+	cause, _ := r.ctx.over()
+	r.ctx.free()
+	return t.outcome(err, stack, cause, job)
+}
+
+// call runs the handler and makes a panic an error.
+func call(ctx context.Context, handler Handler, job *queue.Job[queue.Raw]) (err error, stack string) {
+	defer func() {
+		if p := recover(); p != nil {
+			err, stack = fmt.Errorf("panic: %v", p), string(debug.Stack())
+		}
+	}()
+	return handler(ctx, job), ""
+}

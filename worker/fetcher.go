@@ -1,0 +1,233 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tidemill/tidemill/internal/backoff"
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/conn"
+	"github.com/tidemill/tidemill/internal/loop"
+	"github.com/tidemill/tidemill/queue"
+)
+
+// nudgeLane wakes a lane to look at what there is to send.
+func (w *Worker) nudgeLane() {
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}
+
+// lane sends one exchange after another: acknowledgements of what finished, claims for the free slots. It ends when the
+// drain says so and nothing is left to acknowledge, or with its context.
+func (w *Worker) lane(ctx context.Context, number int) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		w.mu.Lock()
+		round, wait := w.planLocked(number, time.Now())
+		if round == nil && w.closing && w.unackedLocked() == 0 {
+			w.mu.Unlock()
+			w.nudgeLane()
+			return nil
+		}
+		if round == nil {
+			w.idleLanes++
+		} else if w.idleLanes > 0 {
+			w.nudgeLane() // there may be enough for another
+		}
+		w.mu.Unlock()
+		if round != nil {
+			w.exchange(ctx, number, round)
+			continue
+		}
+		if wait == 0 {
+			wait = time.Hour
+		}
+		timer.Reset(wait)
+		select {
+		case <-w.kick:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		w.mu.Lock()
+		w.idleLanes--
+		w.mu.Unlock()
+	}
+	return nil
+}
+
+// unackedLocked counts the successes that no call has taken yet.
+func (w *Worker) unackedLocked() int {
+	n := 0
+	for _, c := range w.consumers {
+		if c.broken == nil {
+			n += len(c.done) + len(c.kept)
+		}
+	}
+	return n
+}
+
+// outagePolicy paces calls that Redis does not answer.
+var outagePolicy = backoff.Policy{Base: 20 * time.Millisecond, Cap: time.Second, Factor: 2, Jitter: 0.5}
+
+// exchange sends a round until every part of it is answered, or its session is lost: an abandoned call may have claimed
+// jobs that would sit in a live session and never run.
+func (w *Worker) exchange(ctx context.Context, lane int, round []*order) {
+	for attempt := 1; len(round) > 0; attempt++ {
+		calls := make([]*broker.Exchange, len(round))
+		for i, o := range round {
+			calls[i] = &o.call
+		}
+		answers, errs := w.broker.Exchange(ctx, calls)
+		var again []*order
+		var trouble error
+		w.mu.Lock()
+		for i, o := range round {
+			err := errs[i]
+			switch {
+			case o.epoch != o.c.epoch:
+				w.releaseSlotsLocked(o, true)
+			case err == nil:
+				w.answeredLocked(o, lane, &answers[i])
+			case errors.Is(err, broker.ErrLost) || errors.Is(err, broker.ErrStale):
+				w.releaseSlotsLocked(o, true)
+				w.lostLocked(o.c, err)
+			case conn.Retryable(err) || ctx.Err() != nil:
+				again, trouble = append(again, o), err
+			default:
+				w.refusedLocked(o, err)
+			}
+		}
+		w.mu.Unlock()
+		if round = again; len(again) == 0 {
+			return
+		}
+		w.outage.Event(w.log.Warn()).Err(trouble).Msg("redis does not answer; going on as soon as it does")
+		if loop.Sleep(ctx, outagePolicy.Delay(attempt, nil)) != nil {
+			return
+		}
+	}
+}
+
+// releaseSlotsLocked frees what a call had reserved. Stale: the queue's session is another one by now.
+func (w *Worker) releaseSlotsLocked(o *order, stale bool) {
+	w.wanted -= o.call.Want
+	o.c.wanted -= o.call.Want
+	if o.call.Suspect {
+		o.call.Suspect = false
+		w.suspects--
+	}
+	if stale {
+		for _, r := range o.done {
+			r.settled()
+		}
+		for _, k := range o.kept {
+			k.run.settled()
+		}
+	}
+}
+
+// answeredLocked takes an exchange's answer: what was acknowledged is settled, what was claimed goes to the buffer.
+func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
+	c := o.c
+	w.sync(a.NowUS)
+	suspectAsked := o.call.Suspect
+	w.releaseSlotsLocked(o, true)
+	c.calls.answered(lane)
+	if len(a.Refused) > 0 {
+		w.log.Warn().Str("queue", c.name).Int("jobs", len(a.Refused)).Msg("late acknowledgements were refused: the claims were lost")
+	}
+	c.suspects = a.Suspects > 0
+	if a.Paused != c.paused {
+		w.pausedLocked(c, a.Paused)
+	}
+	if c.hints == o.hints && o.call.Want > 0 {
+		c.maybe = a.Left || a.More || c.suspects && suspectAsked && !a.Suspect
+		if !c.maybe {
+			w.waker.idle(c)
+		}
+	}
+	if len(a.Jobs) > 0 {
+		w.claimedLocked(c, a)
+	}
+	w.startLocked()
+}
+
+// claimedLocked buffers a batch. A job whose former claim still runs here is given back for a moment: no two attempts of
+// one id overlap in a process.
+func (w *Worker) claimedLocked(c *consumer, a *broker.Exchanged) {
+	b := &batch{runs: make([]run, len(a.Jobs)), open: len(a.Jobs), at: time.Now()}
+	bytes := 0
+	for i := range a.Jobs {
+		job := &a.Jobs[i]
+		r := &b.runs[i]
+		*r = run{c: c, batch: b, epoch: c.epoch, claim: job.Claim, envelope: job.Envelope, state: job.State}
+		bytes += len(job.Envelope)
+		if i == 0 && a.Suspect {
+			r.suspect = true
+			w.suspects++
+		}
+		if w.zombies[claimKey{c, job.ID}] != nil {
+			w.failLocked(r, broker.Settle{Verdict: broker.Snooze, Delay: time.Second.Milliseconds()})
+			continue
+		}
+		c.buffered++
+		w.buffer = append(w.buffer, r)
+	}
+	c.perJob = max(bytes/len(a.Jobs), 1)
+	c.hold(b)
+	if w.stopping || w.quiet || c.paused {
+		w.giveBackLocked(func(r *run) bool { return r.c == c })
+	}
+}
+
+// pausedLocked notes that a queue was paused or resumed: what was fetched ahead goes back.
+func (w *Worker) pausedLocked(c *consumer, paused bool) {
+	c.paused = paused
+	w.log.Info().Str("queue", c.name).Bool("paused", paused).Msg("queue paused or resumed")
+	if paused {
+		w.giveBackLocked(func(r *run) bool { return r.c == c })
+	} else {
+		c.hint()
+	}
+}
+
+// lostLocked starts over after a session was lost.
+func (w *Worker) lostLocked(c *consumer, err error) {
+	w.log.Error().Err(err).Str("queue", c.name).Str("session", c.session).
+		Msg("session lost: its jobs were taken back, their handlers are told to end")
+	w.renewLocked(c, queue.ErrSessionLost)
+	w.keeper.now.Set()
+}
+
+// refusedLocked puts a queue aside that Redis refuses to serve, with its acknowledgements, until a heartbeat finds it
+// mended.
+func (w *Worker) refusedLocked(o *order, err error) {
+	w.releaseSlotsLocked(o, false)
+	c := o.c
+	c.done = append(c.done, o.done...)
+	c.kept = append(c.kept, o.kept...)
+	if c.broken == nil {
+		w.log.Error().Err(err).Str("queue", c.name).Msg("queue stopped: redis refuses its calls")
+	}
+	c.broken = err
+	w.giveBackLocked(func(r *run) bool { return r.c == c })
+}
+
+// giveBackLocked releases what was fetched ahead and not started.
+func (w *Worker) giveBackLocked(which func(*run) bool) {
+	rest := w.buffer[:0]
+	for _, r := range w.buffer {
+		if !which(r) {
+			rest = append(rest, r)
+			continue
+		}
+		r.c.buffered--
+		w.failLocked(r, broker.Settle{Verdict: broker.Release})
+	}
+	clear(w.buffer[len(rest):])
+	w.buffer = rest
+}

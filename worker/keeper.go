@@ -1,0 +1,218 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/conn"
+	"github.com/tidemill/tidemill/internal/loop"
+	"github.com/tidemill/tidemill/queue"
+)
+
+// keeper keeps the sessions: a heartbeat each third of the TTL, on a connection of its own. Its answers arm every timer
+// of the process and tell what else there is to know.
+type keeper struct {
+	w      *Worker
+	broker *broker.Broker
+	now    *loop.Trigger // beat at once
+	failed bool
+}
+
+func newKeeper(w *Worker, b *broker.Broker) *keeper {
+	return &keeper{w: w, broker: b, now: loop.NewTrigger()}
+}
+
+// Run beats until ctx ends, then says goodbye for sessions that run nothing.
+func (k *keeper) Run(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-k.now.C():
+		}
+		began := time.Now()
+		next, err := k.beat(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			k.failed = true
+			k.w.outage.Event(k.w.log.Warn()).Err(err).Msg("heartbeat failed; trying again")
+			next = k.w.ttl / 12 // reconnects with less than TTL/6
+		case err == nil && k.failed:
+			// The connection was away: a blocking pop that was waiting then may never return.
+			k.failed = false
+			k.w.waker.recycle()
+			k.w.log.Info().Msg("redis answers again")
+		}
+		timer.Reset(max(time.Until(began.Add(next)), 0))
+	}
+}
+
+// beat sends one heartbeat and answers in how long the next is due.
+func (k *keeper) beat(ctx context.Context) (time.Duration, error) {
+	w := k.w
+	beats, epochs := k.compose()
+	nowUS, pulses, err := k.broker.Heartbeat(ctx, w.ttl, beats)
+	if err != nil {
+		return 0, conn.Classify(err)
+	}
+	w.sync(nowUS)
+	next := w.ttl / 3
+	var fresh []*consumer
+	w.mu.Lock()
+	for i, c := range w.consumers {
+		if c.epoch != epochs[i] {
+			next = 0
+			continue
+		}
+		if k.takeLocked(c, &beats[i], &pulses[i], nowUS) {
+			fresh = append(fresh, c)
+		}
+		if c.calls.hurry {
+			next = min(next, 100*time.Millisecond)
+		}
+		if at := pulses[i].NextExpiry; at > 0 && pulses[i].Err == nil {
+			// Somebody's session may end before the next beat: look then, a little after.
+			in := time.Duration(at-nowUS/1000)*time.Millisecond + jitter(20*time.Millisecond)
+			next = min(next, max(in, 20*time.Millisecond))
+		}
+		if errors.Is(pulses[i].Err, broker.ErrLost) {
+			next = 0
+		}
+	}
+	w.stuckLocked()
+	w.startLocked()
+	w.mu.Unlock()
+	w.nudgeLane()
+	for _, c := range fresh {
+		if err := w.broker.AddQueue(ctx, c.keys); err != nil {
+			return 0, conn.Classify(err)
+		}
+	}
+	return next, nil
+}
+
+// compose asks for each queue's session; the page to reconcile is what was surely claimed and answered by now.
+func (k *keeper) compose() ([]broker.Beat, []uint64) {
+	w := k.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	beats, epochs := make([]broker.Beat, len(w.consumers)), make([]uint64, len(w.consumers))
+	for i, c := range w.consumers {
+		beats[i] = broker.Beat{Queue: c.keys, Session: c.session, Mode: broker.Keep}
+		if !c.active {
+			beats[i].Mode = broker.Register
+		}
+		beats[i].From, beats[i].To = c.calls.page()
+		epochs[i] = c.epoch
+	}
+	return beats, epochs
+}
+
+// takeLocked takes one queue's answer; true when its session is new.
+func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse, nowUS int64) (fresh bool) {
+	w := k.w
+	switch {
+	case errors.Is(p.Err, broker.ErrLost):
+		w.log.Error().Str("queue", c.name).Str("session", c.session).
+			Msg("session lost: its jobs were taken back, their handlers are told to end")
+		w.renewLocked(c, queue.ErrSessionLost)
+		return false
+	case p.Err != nil:
+		if c.broken == nil {
+			w.log.Error().Err(p.Err).Str("queue", c.name).Msg("queue stopped: redis refuses its calls")
+		}
+		c.broken = p.Err
+		return false
+	case c.broken != nil:
+		w.log.Info().Str("queue", c.name).Msg("queue mended, going on")
+		c.broken = nil
+		c.unpaid.Set()
+		c.hint()
+	}
+	if !c.active {
+		c.active, fresh = true, true
+		c.unpaid.Set()
+		c.hint()
+	}
+	if p.Paused != c.paused {
+		w.pausedLocked(c, p.Paused)
+	}
+	if p.Claimable && !p.Paused {
+		c.hint()
+	}
+	w.cancelsLocked(c, p.Cancels)
+	w.reconcileLocked(c, b, p)
+	c.calls.mark(p.Token)
+	w.timer.heard(c, p.NextDue)
+	for _, session := range p.Expired {
+		w.recoverSoon(c, session)
+	}
+	if p.Sweep {
+		w.sweepSoon(c)
+	}
+	w.waker.idle(c)
+	return fresh
+}
+
+// cancelsLocked ends the claims that are marked to be cancelled.
+func (w *Worker) cancelsLocked(c *consumer, cancels []broker.Claim) {
+	if len(cancels) == 0 {
+		return
+	}
+	marked := make(map[broker.Claim]bool, len(cancels))
+	for _, claim := range cancels {
+		marked[claim] = true
+	}
+	c.each(func(r *run) {
+		if r.phase == started && marked[r.claim] {
+			r.ctx.end(queue.ErrCancelled)
+		}
+	})
+	rest := w.buffer[:0]
+	for _, r := range w.buffer {
+		if r.c == c && marked[r.claim] {
+			c.buffered--
+			w.failLocked(r, broker.Settle{Verdict: broker.Cancelled})
+			continue
+		}
+		rest = append(rest, r)
+	}
+	clear(w.buffer[len(rest):])
+	w.buffer = rest
+}
+
+// stuckLocked reports handlers that ignore the end of their context, once each. They keep their slot.
+func (w *Worker) stuckLocked() {
+	tell := func(r *run) {
+		if r.phase != started || r.told {
+			return
+		}
+		if cause, at := r.ctx.over(); cause != nil && time.Since(at) >= w.config.StuckAfter {
+			r.told = true
+			w.log.Error().Str("queue", r.c.name).Stringer("job_id", r.claim.ID).AnErr("cause", cause).
+				Dur("for", time.Since(at)).Msg("handler is stuck: it ignores its ended context and keeps its slot")
+		}
+	}
+	for _, c := range w.consumers {
+		c.each(tell)
+	}
+	for _, r := range w.zombies {
+		tell(r)
+	}
+}
+
+// goodbye ends the sessions that run nothing, so that nobody has to wait for them to expire.
+func (k *keeper) goodbye(ctx context.Context) {
+	beats, _ := k.compose()
+	for i := range beats {
+		beats[i].Mode, beats[i].To = broker.Bye, 0
+	}
+	if _, _, err := k.broker.Heartbeat(ctx, k.w.ttl, beats); err != nil {
+		k.w.log.Warn().Err(err).Msg("could not end the sessions; they expire by themselves")
+	}
+}

@@ -1,0 +1,173 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/wire"
+	"github.com/tidemill/tidemill/queue"
+)
+
+// task is one attempt under way: the job's stored forms and the route that serves its kind.
+type task struct {
+	w      *Worker
+	r      *run
+	e      *wire.Envelope
+	s      *wire.State
+	route  *route
+	number int // of the attempt, from 1
+	began  time.Time
+}
+
+func newTask(w *Worker, r *run) *task {
+	return &task{w: w, r: r, e: new(wire.Envelope), s: new(wire.State), number: 1, began: time.Now()}
+}
+
+// read decodes the job's stored forms.
+func (t *task) read() error {
+	if err := t.e.Decode(t.r.envelope); err != nil {
+		return err
+	}
+	err := t.s.Decode(t.r.state)
+	t.number = int(t.s.Attempts) + 1
+	t.route = t.w.routes[t.e.Kind]
+	return err
+}
+
+// early ends an attempt before its handler is called: too late, or no handler for the kind.
+func (t *task) early() (outcome, bool) {
+	now := t.w.serverNow()
+	switch {
+	case t.e.ExpiresAt > 0 && now > t.e.ExpiresAt && t.s.Attempts == 0:
+		return t.settle(verdict{kind: broker.Expired}, nil, ""), true
+	case t.e.Deadline > 0 && now > t.e.Deadline:
+		return t.settle(verdict{kind: broker.Dead, failed: true}, errors.New("its deadline passed before it was started"), ""), true
+	case t.route == nil:
+		t.w.tellUnknown(t.e.Kind, t.r.c.name)
+		return t.unknown(fmt.Errorf("no worker knew the kind %q for 24 hours", t.e.Kind)), true
+	}
+	return outcome{}, false
+}
+
+// unknown snoozes a job that this worker can't run yet, and gives it up after a day.
+func (t *task) unknown(reason error) outcome {
+	now := t.w.serverNow()
+	if t.s.UnknownAt == 0 {
+		t.s.UnknownAt = now
+	}
+	v := classifyUnknown(time.Duration(now-t.s.UnknownAt)*time.Millisecond, t.s.Snoozes)
+	t.s.Snoozes++
+	return t.settle(v, reason, "")
+}
+
+// limit arms the attempt's timeout and answers what disarms it, nil if there is none.
+func (t *task) limit(ctx *jobContext) func() bool {
+	timeout := time.Duration(t.e.Timeout) * time.Millisecond
+	if timeout == 0 {
+		timeout = t.w.config.Timeout
+	}
+	if t.e.Deadline > 0 {
+		if left := time.Duration(t.e.Deadline-t.w.serverNow()) * time.Millisecond; timeout == 0 || left < timeout {
+			timeout = max(left, 1)
+		}
+	}
+	if timeout == 0 {
+		return nil
+	}
+	ctx.deadline = t.began.Add(timeout)
+	return time.AfterFunc(timeout, func() { ctx.end(queue.ErrTimeout) }).Stop
+}
+
+// outcome classifies a handler's return and prepares what is to be written.
+func (t *task) outcome(err error, stack string, cause error, job *queue.Job[queue.Raw]) outcome {
+	maxAttempts := t.e.MaxAttempts
+	if maxAttempts == 0 {
+		maxAttempts = queue.DefaultMaxAttempts
+	}
+	policy := t.w.config.Retry
+	if t.route.retry != nil {
+		policy = *t.route.retry
+	}
+	if err != nil && errors.Is(cause, queue.ErrTimeout) && !errors.Is(err, queue.ErrTimeout) {
+		err = fmt.Errorf("%w (%w)", err, queue.ErrTimeout)
+	}
+	v := classify(err, cause, t.number, maxAttempts, policy, nil)
+	switch {
+	case v.drop:
+		t.event(t.w.log.Warn(), err).AnErr("cause", cause).Msg("job's claim was lost; its outcome is ignored")
+		return outcome{drop: true}
+	case v.kind == "":
+		t.event(t.w.log.Debug(), nil).Msg("job done")
+		return t.success(job)
+	}
+	return t.settle(v, err, stack)
+}
+
+// success acknowledges; a job with a retention is kept with its result.
+func (t *task) success(job *queue.Job[queue.Raw]) outcome {
+	if t.e.Retention == 0 {
+		return outcome{}
+	}
+	t.s.Attempts = uint16(min(int(t.s.Attempts)+1, math.MaxUint16))
+	t.s.StartedAt = t.w.serverNow() - time.Since(t.began).Milliseconds()
+	t.s.FinishedAt = t.w.serverNow()
+	t.s.Flags = 0
+	record, _ := t.s.Append(nil)
+	return outcome{kept: &broker.Kept{Claim: t.r.claim, Retention: t.e.Retention, State: record, Result: job.Result()}}
+}
+
+// settle prepares a verdict other than success, with the job's new record.
+func (t *task) settle(v verdict, err error, stack string) outcome {
+	s := &broker.Settle{Verdict: v.kind, Delay: v.delay.Milliseconds()}
+	if v.kind == broker.Retry && s.Delay == 0 && v.delay > 0 {
+		s.Delay = 1
+	}
+	if v.failed {
+		t.s.Attempts = uint16(min(int(t.s.Attempts)+1, math.MaxUint16))
+		text := "unknown error"
+		if err != nil {
+			text = err.Error()
+		}
+		t.s.AddFailure(wire.Failure{Attempt: int(t.s.Attempts), At: t.w.serverNow(), Error: text, Stack: stack})
+	}
+	if v.failed || v.kind == broker.Snooze || v.kind == broker.Cancelled || v.kind == broker.Expired {
+		if v.kind == broker.Snooze && t.route != nil {
+			t.s.Snoozes++
+		}
+		t.s.StartedAt = t.w.serverNow() - time.Since(t.began).Milliseconds()
+		t.s.FinishedAt = t.w.serverNow()
+		s.State, s.Brief = t.s.Append(nil)
+	}
+	t.tell(v, err)
+	return outcome{settle: s}
+}
+
+// fail is the outcome of an attempt that ended in an error outside its handler's return.
+func (w *Worker) fail(r *run, err error) outcome {
+	t := newTask(w, r)
+	if e := t.read(); e != nil {
+		return t.unreadable(e)
+	}
+	if t.route == nil {
+		t.route = &route{}
+	}
+	cause, _ := r.ctx.over()
+	r.ctx.free()
+	return t.outcome(err, "", cause, nil)
+}
+
+// unreadable is the outcome for an envelope or record that cannot be read: dead with the reason, or, where a newer
+// version wrote it, left for workers that are newer too.
+func (t *task) unreadable(err error) outcome {
+	if !errors.Is(err, wire.ErrNewer) {
+		return t.settle(verdict{kind: broker.Dead, failed: true}, err, "")
+	}
+	t.w.tellUnknown("(newer version)", t.r.c.name)
+	if t.s.Decode(t.r.state) != nil { // the record itself is of a newer version: leave it as it is
+		return outcome{settle: &broker.Settle{Verdict: broker.Snooze, Delay: unknownFirst.Milliseconds()}}
+	}
+	return t.unknown(err)
+}

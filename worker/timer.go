@@ -1,0 +1,163 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/tidemill/tidemill/internal/loop"
+)
+
+const (
+	timerStretch = 10 * time.Second // the longest sleep without looking again
+	timerReread  = time.Second      // a longer one ends this early, to read the server's time again
+	backupAfter  = time.Second      // how long the holder has, before others promote in its place
+)
+
+// timer makes delayed jobs ready when they are due. Whoever takes a due token holds a queue's timer and sleeps to the
+// due time; others only back it up. Promotion is atomic, so two holders are harmless.
+type timer struct {
+	w    *Worker
+	look *loop.Trigger
+
+	mu     sync.Mutex
+	queues map[*consumer]*alarm
+}
+
+// alarm is one queue's timer in this process.
+type alarm struct {
+	at     time.Time // when to promote next; zero = not set
+	target int64     // the due time (server ms) that at was made from; 0 = to look at once
+	holder bool
+}
+
+func newTimer(w *Worker) *timer {
+	t := &timer{w: w, look: loop.NewTrigger(), queues: make(map[*consumer]*alarm)}
+	for _, c := range w.consumers {
+		t.queues[c] = new(alarm)
+	}
+	return t
+}
+
+// arm makes this process the holder of a queue's timer: its scheduled set has a new head.
+func (t *timer) arm(c *consumer) {
+	t.mu.Lock()
+	a := t.queues[c]
+	a.holder, a.at, a.target = true, time.Now(), 0
+	t.mu.Unlock()
+	t.look.Set()
+}
+
+// heard backs up the holder by what a heartbeat answered: due (server ms), 0 for none.
+func (t *timer) heard(c *consumer, due int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.queues[c]
+	if due == 0 {
+		if !a.holder {
+			a.at = time.Time{}
+		}
+		return
+	}
+	at := t.local(due)
+	if !a.holder {
+		at = at.Add(backupAfter + jitter(200*time.Millisecond))
+	} else {
+		at = reread(at)
+	}
+	if a.at.IsZero() || at.Before(a.at) || !a.holder {
+		a.at, a.target = at, due
+		t.look.Set()
+	}
+}
+
+// local is this machine's time at a server time (ms).
+func (t *timer) local(ms int64) time.Time {
+	now := time.Now()
+	return now.Add(time.Duration(ms*1000-now.UnixMicro()-t.w.offset.Load()) * time.Microsecond)
+}
+
+// reread ends a long sleep early enough to read the server's time again.
+func reread(at time.Time) time.Time {
+	left := time.Until(at)
+	switch {
+	case left > timerStretch:
+		return time.Now().Add(timerStretch)
+	case left > timerReread:
+		return at.Add(-timerReread / 2)
+	}
+	return at
+}
+
+// Run promotes until ctx ends.
+func (t *timer) Run(ctx context.Context) error {
+	clock := time.NewTimer(time.Hour)
+	defer clock.Stop()
+	for ctx.Err() == nil {
+		c, wait := t.next()
+		if c != nil {
+			t.promote(ctx, c)
+			continue
+		}
+		clock.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-clock.C:
+		case <-t.look.C():
+		}
+	}
+	return nil
+}
+
+// next answers a queue whose time has come, or how long until one's has.
+func (t *timer) next() (*consumer, time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	wait := time.Hour
+	for c, a := range t.queues {
+		if a.at.IsZero() {
+			continue
+		}
+		left := time.Until(a.at)
+		if left <= 0 {
+			a.at = time.Time{}
+			return c, 0
+		}
+		wait = min(wait, left)
+	}
+	return nil, wait
+}
+
+// promote makes ready what is due and sets the alarm anew by the server's answer. A holder that finds its work done by
+// another leaves the timer to that one.
+func (t *timer) promote(ctx context.Context, c *consumer) {
+	p, err := t.w.broker.Promote(ctx, c.keys)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a := t.queues[c]
+	if err != nil {
+		if ctx.Err() == nil {
+			t.w.outage.Event(t.w.log.Warn()).Err(err).Str("queue", c.name).Msg("making delayed jobs ready failed; trying again")
+		}
+		a.at = time.Now().Add(200*time.Millisecond + jitter(200*time.Millisecond))
+		return
+	}
+	t.w.sync(p.NowUS)
+	if p.Moved > 0 {
+		a.holder = true
+	} else if a.target > 0 && p.NowUS/1000 >= a.target && (p.Next == 0 || p.Next > a.target) {
+		a.holder = false
+	}
+	if a.target = p.Next; p.Next == 0 {
+		return
+	}
+	left := time.Duration(p.Next*1000-p.NowUS) * time.Microsecond
+	if a.at = time.Now().Add(left); left <= 0 {
+		return
+	}
+	if a.holder {
+		a.at = reread(a.at)
+	} else {
+		a.at = a.at.Add(backupAfter + jitter(200*time.Millisecond))
+	}
+}

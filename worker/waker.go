@@ -1,0 +1,192 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/loop"
+)
+
+// blockFor is how long a blocking pop waits; its connection is used for nothing else.
+const blockFor = 10 * time.Second
+
+// waker waits for tokens with one blocking pop over the lists of all queues. A token is a hint, never a job.
+type waker struct {
+	w     *Worker
+	retry *loop.Trigger
+
+	mu      sync.Mutex
+	client  redis.UniversalClient // of its own, with one connection
+	ended   bool
+	waiting map[*consumer]bool // queues whose wake list the pop under way waits on; nil = none is under way
+	first   *keys.Queue        // of the pop under way
+}
+
+func newWaker(w *Worker, client redis.UniversalClient) *waker {
+	return &waker{w: w, client: client, retry: loop.NewTrigger()}
+}
+
+// Run pops until ctx ends. Only closing its client interrupts a blocking pop, so the end of ctx does that.
+func (k *waker) Run(ctx context.Context) error {
+	defer k.close()
+	defer context.AfterFunc(ctx, k.close)()
+	left := make(map[*consumer]bool) // left out of the next call
+	for attempt := 1; ctx.Err() == nil; {
+		active, wake := k.lists(left)
+		if len(active) == 0 {
+			k.pause(ctx, 50*time.Millisecond)
+			continue
+		}
+		clear(left)
+		token, ok, err := k.pop(ctx, active, wake)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, redis.ErrClosed): // recycled
+			continue
+		case err != nil:
+			k.w.outage.Event(k.w.log.Warn()).Err(err).Msg("waiting for work failed; trying again")
+			var wrong *broker.KeyTypeError
+			if errors.As(err, &wrong) {
+				k.w.keeper.now.Set() // it finds out which queue
+			}
+			if loop.Sleep(ctx, outagePolicy.Delay(attempt, nil)) != nil {
+				return nil
+			}
+			attempt++
+			continue
+		case ok:
+			k.use(ctx, active[token.Place], token.Due, left)
+		}
+		attempt = 1
+	}
+	return nil
+}
+
+// lists answers the queues to wait on; wake says for which of them work is wanted. A queue that is known to have work is
+// asked anyway.
+func (k *waker) lists(left map[*consumer]bool) (active []*consumer, wake []bool) {
+	w := k.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.consumers {
+		if c.active && c.broken == nil {
+			active = append(active, c)
+			wake = append(wake, !c.maybe && !c.paused && !w.quiet && !left[c])
+		}
+	}
+	return active, wake
+}
+
+func (k *waker) pop(ctx context.Context, active []*consumer, wake []bool) (broker.Token, bool, error) {
+	queues := make([]*keys.Queue, len(active))
+	k.mu.Lock()
+	k.waiting = make(map[*consumer]bool)
+	for i, c := range active {
+		queues[i] = c.keys
+		k.waiting[c] = wake[i]
+	}
+	k.first = queues[0]
+	b := k.w.broker.With(k.client)
+	k.mu.Unlock()
+	token, ok, err := b.Await(ctx, blockFor, queues, wake, k.w.instance)
+	k.mu.Lock()
+	k.waiting = nil
+	k.mu.Unlock()
+	return token, ok, err
+}
+
+// use takes a token: a due one arms the timer, a wake one makes a lane ask. One that can't be used goes back for another
+// worker, and its queue is left out of the next call.
+func (k *waker) use(ctx context.Context, c *consumer, due bool, left map[*consumer]bool) {
+	w := k.w
+	if due {
+		w.timer.arm(c)
+		return
+	}
+	w.mu.Lock()
+	full := w.config.Concurrency-w.running-len(w.buffer)-w.wanted <= 0 || c.room() == 0
+	c.hint()
+	w.mu.Unlock()
+	if full || c.paused {
+		left[c] = true
+		if err := w.broker.Nudge(ctx, c.keys); err != nil && ctx.Err() == nil {
+			w.outage.Event(w.log.Warn()).Err(err).Msg("giving back a wake token failed; a heartbeat makes up for it")
+		}
+		return
+	}
+	w.nudgeLane()
+	// The exchange that this causes tells within a round trip whether to wait on the queue again.
+	k.pause(ctx, 3*time.Millisecond)
+}
+
+// pause waits for a queue to fall idle, or d.
+func (k *waker) pause(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	select {
+	case <-k.retry.C():
+	case <-ctx.Done():
+	}
+}
+
+// idle is told that a queue may have to be waited on. If the pop under way does not, it is ended. Called under
+// Worker.mu.
+func (k *waker) idle(c *consumer) {
+	if c.maybe || c.paused || !c.active || c.broken != nil {
+		return
+	}
+	k.retry.Set()
+	k.mu.Lock()
+	waits, known := k.waiting[c]
+	blocked := k.waiting != nil
+	if blocked {
+		k.waiting[c] = true // asked for once
+	}
+	k.mu.Unlock()
+	if blocked && !(known && waits) {
+		go k.poke(c)
+	}
+}
+
+// poke ends the pop under way through a list of the process's own.
+func (k *waker) poke(c *consumer) {
+	ctx, cancel := context.WithTimeout(k.w.base, 5*time.Second)
+	defer cancel()
+	k.mu.Lock()
+	first := k.first
+	k.mu.Unlock()
+	if err := k.w.broker.Poke(ctx, first, k.w.instance); err != nil {
+		k.w.outage.Event(k.w.log.Warn()).Err(err).Str("queue", c.name).Msg("could not wait on a queue again; a heartbeat makes up for it")
+	}
+}
+
+// recycle replaces the connection of the pop under way, which may be dead without knowing it: called once Redis answers
+// again after it did not.
+func (k *waker) recycle() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ended {
+		return
+	}
+	_ = k.client.Close()
+	fresh, err := k.w.conn.Dedicated("blocking", 1)
+	if err != nil {
+		k.w.log.Error().Err(err).Msg("could not open the connection that waits for work")
+		return
+	}
+	k.client = fresh
+}
+
+func (k *waker) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ended = true
+	_ = k.client.Close()
+}

@@ -1,0 +1,215 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/conn"
+	"github.com/tidemill/tidemill/internal/loop"
+	"github.com/tidemill/tidemill/queue"
+)
+
+// ErrDrainTimeout is what Run returns when handlers had to be cut off: their jobs went back to the queue.
+var ErrDrainTimeout = errors.New("drain timed out, unfinished jobs were released")
+
+// Worker runs the jobs of some queues. It runs once.
+type Worker struct {
+	client   *queue.Client
+	broker   *broker.Broker
+	conn     *conn.Set
+	config   Config
+	routes   map[string]*route
+	log      zerolog.Logger
+	instance string
+	ttl      time.Duration
+	base     context.Context // of handlers: the values of Run's context, never its end
+	started  atomic.Bool
+	aborted  chan struct{}
+	abort    sync.Once
+
+	offset  atomic.Int64 // server time minus this machine's, us
+	drained *loop.Trigger
+
+	mu        sync.Mutex // guards everything below and the consumers' fields
+	consumers []*consumer
+	buffer    []*run // claimed, not started, first in first out
+	executors int    // goroutines that run handlers
+	starting  bool   // one of them was started and has not taken a job yet
+	running   int    // handlers
+	wanted    int    // jobs asked for in calls under way
+	suspects  int    // suspects claimed and not done with
+	stopping  bool   // nothing is claimed any more
+	quiet     bool   // nothing is claimed for now
+	idleLanes int
+	closing   bool                 // lanes end once nothing is left to acknowledge
+	zombies   map[claimKey]*run    // handlers that still run a claim that was lost
+	unknown   map[string]time.Time // kinds without a handler, logged
+	pace      pace
+
+	kick     chan struct{} // wakes a lane
+	keeper   *keeper
+	waker    *waker
+	timer    *timer
+	recovery chan recovery
+	sweeps   chan *consumer
+	outage   *loop.Limiter
+}
+
+type claimKey struct {
+	c  *consumer
+	id uuid.UUID
+}
+
+// New makes a worker of a client's queues. Errors: queue.ErrInvalid with every fault of the Config.
+func New(client *queue.Client, mux *Mux, config Config) (*Worker, error) {
+	engine := client.Engine()
+	if err := config.prepare(engine.Space); err != nil {
+		return nil, err
+	}
+	w := &Worker{
+		client: client, broker: engine.Broker, conn: engine.Conn, config: config, log: engine.Logger,
+		routes: mux.sealed(append(config.Codecs, engine.Codec)), instance: uuid.NewString(), aborted: make(chan struct{}),
+		drained: loop.NewTrigger(), zombies: make(map[claimKey]*run), unknown: make(map[string]time.Time),
+		kick: make(chan struct{}, 1), recovery: make(chan recovery, 64), sweeps: make(chan *consumer, 16),
+		outage: loop.NewLimiter(10 * time.Second),
+	}
+	if config.Logger != nil {
+		w.log = *config.Logger
+	}
+	for _, q := range config.Queues {
+		k, err := engine.Space.Queue(q.Name)
+		if err != nil {
+			return nil, err // prepare has checked the name
+		}
+		w.consumers = append(w.consumers, newConsumer(k, q))
+	}
+	return w, nil
+}
+
+// Run works until ctx ends, then drains: nothing more is claimed, what was fetched ahead goes back, running handlers may
+// finish within Config.Drain. It returns nil after a clean drain, ErrDrainTimeout where handlers had to be cut off, and
+// other errors when it could not start. It may be called once.
+func (w *Worker) Run(ctx context.Context) error {
+	if w.started.Swap(true) {
+		return fmt.Errorf("%w Run: called twice; allowed: once a Worker", queue.ErrInvalid)
+	}
+	w.base = context.WithoutCancel(ctx)
+	small, err := w.connect()
+	if err != nil {
+		return err
+	}
+	defer small.close()
+	if err := w.join(ctx); err != nil {
+		return err
+	}
+	plumbingCtx, stopPlumbing := context.WithCancel(w.base)
+	defer stopPlumbing()
+	plumbing, plumbingCtx := errgroup.WithContext(plumbingCtx)
+	lanes, lanesCtx := errgroup.WithContext(plumbingCtx)
+	w.keeper = newKeeper(w, w.broker.With(small.heartbeat))
+	w.waker = newWaker(w, small.blocking)
+	w.timer = newTimer(w)
+	plumbing.Go(func() error { return w.keeper.Run(plumbingCtx) })
+	plumbing.Go(func() error { return w.listen(plumbingCtx, small.control) })
+	for _, c := range w.consumers {
+		plumbing.Go(func() error { return w.settle(plumbingCtx, c) })
+	}
+	for i := range laneCount {
+		lanes.Go(func() error { return w.lane(lanesCtx, i) })
+	}
+
+	intakeCtx, stopIntake := context.WithCancel(ctx)
+	defer stopIntake()
+	defer context.AfterFunc(lanesCtx, stopIntake)() // dead plumbing stops intake
+	intake, intakeCtx := errgroup.WithContext(intakeCtx)
+	for _, service := range []func(context.Context) error{w.waker.Run, w.timer.Run, w.recover, w.sweep, w.returns, w.announce} {
+		intake.Go(func() error { return service(intakeCtx) })
+	}
+	if w.config.ExitWhenEmpty {
+		intake.Go(func() error { return w.awaitEmpty(intakeCtx, stopIntake) })
+	}
+	w.log.Info().Strs("queues", w.queueNames()).Int("concurrency", w.config.Concurrency).Str("worker", w.instance).Msg("worker started")
+
+	<-intakeCtx.Done()
+	intakeErr := w.drain(plumbingCtx, lanes, intake)
+	stopPlumbing()
+	return errors.Join(intakeErr, plumbing.Wait())
+}
+
+// smallClients are the connections that must not wait for others.
+type smallClients struct{ blocking, heartbeat, control redis.UniversalClient }
+
+func (s *smallClients) close() {
+	for _, c := range []redis.UniversalClient{s.blocking, s.heartbeat, s.control} {
+		if c != nil {
+			_ = c.Close()
+		}
+	}
+}
+
+func (w *Worker) connect() (*smallClients, error) {
+	s := &smallClients{}
+	for name, to := range map[string]*redis.UniversalClient{"blocking": &s.blocking, "heartbeat": &s.heartbeat, "control": &s.control} {
+		c, err := w.conn.Dedicated(name, 1)
+		if err != nil {
+			s.close()
+			return nil, fmt.Errorf("worker: %w", err)
+		}
+		*to = c
+	}
+	return s, nil
+}
+
+// join agrees with the namespace on the session TTL.
+func (w *Worker) join(ctx context.Context) error {
+	ttl, err := w.broker.AdoptTTL(ctx, w.config.SessionTTL)
+	if err != nil {
+		return fmt.Errorf("worker: %w", conn.Classify(err))
+	}
+	if w.ttl = ttl; ttl != w.config.SessionTTL {
+		w.log.Warn().Dur("configured", w.config.SessionTTL).Dur("namespace", ttl).
+			Msg("the session TTL of the namespace is another one and holds for all workers")
+	}
+	return nil
+}
+
+// Abort ends a drain now: handlers' contexts end with queue.ErrDraining, their jobs are released. Before Run's context
+// has ended it does nothing but shorten the drain to come. Safe for concurrent use.
+func (w *Worker) Abort() { w.abort.Do(func() { close(w.aborted) }) }
+
+// Quiet stops (or, with false, resumes) claiming, while running handlers go on: for a deploy that will stop the process
+// later. Safe for concurrent use.
+func (w *Worker) Quiet(quiet bool) {
+	w.mu.Lock()
+	w.quiet = quiet
+	if quiet {
+		w.giveBackLocked(func(*run) bool { return true })
+	}
+	w.mu.Unlock()
+	w.log.Info().Bool("quiet", quiet).Msg("worker quiet")
+	w.nudgeLane()
+}
+
+func (w *Worker) queueNames() []string {
+	names := make([]string, len(w.consumers))
+	for i, c := range w.consumers {
+		names[i] = c.name
+	}
+	return names
+}
+
+// serverNow is the server's time by its last answer, ms.
+func (w *Worker) serverNow() int64 { return (time.Now().UnixMicro() + w.offset.Load()) / 1000 }
+
+// sync takes the server's time from an answer that just came.
+func (w *Worker) sync(nowUS int64) { w.offset.Store(nowUS - time.Now().UnixMicro()) }
