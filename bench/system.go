@@ -92,6 +92,7 @@ var systems = []struct {
 	system
 }{
 	{"asynq", asynqSystem{}},
+	{"tidemill", tidemillSystem{}},
 }
 
 // systemNames lists the known systems.
