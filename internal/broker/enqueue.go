@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -118,9 +119,16 @@ func enqueued(r *reply, n int) ([]Outcome, error) {
 	return out, nil
 }
 
-// AddQueue writes the queue's name where listings look for it. Idempotent.
+// AddQueue writes the queue's name where listings look for it. Idempotent; a full Redis that has the name is no error.
 func (b *Broker) AddQueue(ctx context.Context, q *keys.Queue) error {
-	return typedKey(b.rdb.SAdd(ctx, b.space.Queues(), q.Name()).Err(), b.space.Queues())
+	key := b.space.Queues()
+	err := typedKey(b.rdb.SAdd(ctx, key, q.Name()).Err(), key)
+	if errors.Is(err, ErrFull) {
+		if known, e := b.rdb.SIsMember(ctx, key, q.Name()).Result(); e == nil && known {
+			return nil
+		}
+	}
+	return err
 }
 
 // Queues lists the names of all queues ever used in the namespace, in no order.

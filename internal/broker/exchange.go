@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -74,24 +76,34 @@ func (b *Broker) Exchange(ctx context.Context, calls []*Exchange) ([]Exchanged, 
 
 func (x *Exchange) call() *call {
 	c := newCall(exchangeScript, x.Queue, 9+5*len(x.Kept), x.Queue.Running(x.Session), x.Queue.Lanes(x.Session))
-	packed := make([]byte, 0, 32*len(x.Done))
+	ids := make([]byte, 0, 16*len(x.Done))
 	for i := range x.Done {
-		packed = append(packed, x.Done[i].ID[:]...)
-	}
-	ids := len(packed)
-	for i := range x.Done {
-		packed = strconv.AppendInt(packed, x.Done[i].Token, 10)
+		ids = append(ids, x.Done[i].ID[:]...)
 	}
 	suspect := 0
 	if x.Suspect {
 		suspect = 1
 	}
-	c.arg(x.Session, x.Lane, x.Seq, x.Want, x.Bytes, x.First, suspect, packed[:ids], packed[ids:])
+	c.arg(x.Session, x.Lane, x.Seq, x.Want, x.Bytes, x.First, suspect, ids, appendRuns(nil, x.Done))
 	for i := range x.Kept {
 		k := &x.Kept[i]
 		c.arg(k.ID[:], k.Token, k.Retention, k.State, k.Result)
 	}
 	return c
+}
+
+// appendRuns writes the claims' tokens as runs of consecutive ones: first:count,...
+func appendRuns(dst []byte, claims []Claim) []byte {
+	for i := 0; i < len(claims); {
+		n := 1
+		for i+n < len(claims) && claims[i+n].Token == claims[i].Token+int64(n) {
+			n++
+		}
+		dst = append(strconv.AppendInt(dst, claims[i].Token, 10), ':')
+		dst = append(strconv.AppendInt(dst, int64(n), 10), ',')
+		i += n
+	}
+	return dst
 }
 
 func (out *Exchanged) read(r *reply, x *Exchange) error {
@@ -101,31 +113,38 @@ func (out *Exchanged) read(r *reply, x *Exchange) error {
 	out.More, out.Paused = word == "MORE", word == "PAUSED"
 	out.Left = r.flag()
 	out.Suspects = int(r.number())
-	letters := r.bytes()
-	if len(letters) != 0 && len(letters) != len(x.Done)+len(x.Kept) {
-		r.fail("outcomes and acks differ in number")
-	}
-	for i, letter := range letters {
-		if letter != 'o' && r.err == nil {
-			out.Refused = append(out.Refused, i)
+	if refused := r.text(); refused != "" {
+		for place := range strings.SplitSeq(refused, ",") {
+			n, err := strconv.Atoi(place)
+			if err != nil || n < 0 || n >= len(x.Done)+len(x.Kept) {
+				r.fail("refused acks are named by their place")
+				return r.err
+			}
+			out.Refused = append(out.Refused, n)
 		}
 	}
 	out.Suspect = r.number() > 0
 	token := r.number()
 	ids := r.bytes()
 	n := len(ids) / 16
-	if values != 8+2*n {
+	if envelopes := r.array(); values != 10 || envelopes != n {
 		r.fail("jobs and ids differ in number")
 		return r.err
 	}
-	out.Jobs = make([]Claimed, 0, n)
-	for i := range n {
-		job := Claimed{Claim: Claim{ID: uuid.UUID(ids[16*i : 16*i+16]), Token: token + int64(i)}}
-		job.Envelope, job.State = r.bytes(), r.bytes()
-		if job.ID != uuid.Nil { // a replayed batch may have lost one to an operator's repair
-			out.Jobs = append(out.Jobs, job)
+	all := make([]Claimed, n)
+	for i := range all {
+		all[i].Claim = Claim{ID: uuid.UUID(ids[16*i : 16*i+16]), Token: token + int64(i)}
+		all[i].Envelope = r.bytes()
+	}
+	if records := r.array(); records == n {
+		for i := range all {
+			if record := r.bytes(); len(record) > 0 {
+				all[i].State = record
+			}
 		}
 	}
+	// A batch that is answered again may have lost a job to an operator's repair.
+	out.Jobs = slices.DeleteFunc(all, func(c Claimed) bool { return c.ID == uuid.Nil })
 	return r.err
 }
 

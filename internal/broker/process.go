@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -10,15 +11,22 @@ import (
 	"github.com/tidemill/tidemill/internal/keys"
 )
 
-// AdoptTTL answers the session TTL of the namespace, which the first process to ask sets: all must agree on it.
+// AdoptTTL answers the session TTL of the namespace, which the first process to ask sets: all must agree on it. On a
+// full Redis workers must start too, so it is read first, and then what could not be written holds.
 func (b *Broker) AdoptTTL(ctx context.Context, want time.Duration) (time.Duration, error) {
 	key := b.space.Settings()
-	if err := b.rdb.HSetNX(ctx, key, "ttl", want.Milliseconds()).Err(); err != nil {
-		return 0, typedKey(err, key)
-	}
 	text, err := b.rdb.HGet(ctx, key, "ttl").Result()
+	if err == redis.Nil {
+		err = typedKey(b.rdb.HSetNX(ctx, key, "ttl", want.Milliseconds()).Err(), key)
+		if errors.Is(err, ErrFull) {
+			return want, nil
+		}
+		if err == nil { // another process may have been quicker
+			text, err = b.rdb.HGet(ctx, key, "ttl").Result()
+		}
+	}
 	if err != nil {
-		return 0, err
+		return 0, typedKey(err, key)
 	}
 	ms, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || ms < 1 {
@@ -29,22 +37,23 @@ func (b *Broker) AdoptTTL(ctx context.Context, want time.Duration) (time.Duratio
 
 // SetTTL changes the session TTL of the namespace; workers adopt it when they start.
 func (b *Broker) SetTTL(ctx context.Context, ttl time.Duration) error {
-	return b.rdb.HSet(ctx, b.space.Settings(), "ttl", ttl.Milliseconds()).Err()
+	return typedKey(b.rdb.HSet(ctx, b.space.Settings(), "ttl", ttl.Milliseconds()).Err(), b.space.Settings())
 }
 
 // Announce writes who a worker process is, for people; info is JSON.
 func (b *Broker) Announce(ctx context.Context, instance string, info []byte) error {
-	return b.rdb.HSet(ctx, b.space.Workers(), instance, info).Err()
+	return typedKey(b.rdb.HSet(ctx, b.space.Workers(), instance, info).Err(), b.space.Workers())
 }
 
 // Withdraw removes worker processes from the listing.
 func (b *Broker) Withdraw(ctx context.Context, instances ...string) error {
-	return b.rdb.HDel(ctx, b.space.Workers(), instances...).Err()
+	return typedKey(b.rdb.HDel(ctx, b.space.Workers(), instances...).Err(), b.space.Workers())
 }
 
 // Workers reads the listing of worker processes: instance -> info.
 func (b *Broker) Workers(ctx context.Context) (map[string]string, error) {
-	return b.rdb.HGetAll(ctx, b.space.Workers()).Result()
+	all, err := b.rdb.HGetAll(ctx, b.space.Workers()).Result()
+	return all, typedKey(err, b.space.Workers())
 }
 
 // Token is one wake or due token popped off a queue's list.

@@ -103,14 +103,14 @@ func TestEnqueuedReply(t *testing.T) {
 }
 
 func exchangeReply(ids int) []byte {
-	out := []any{"1795000000000000", "MORE", int64(1), int64(2), "ox", int64(1), "1795000000000001", ""}
-	packed := ""
+	out := []any{"1795000000000000", "MORE", int64(1), int64(2), "1", int64(1), "1795000000000001", "", []any{}, []any{}}
+	packed, envelopes, records := "", []any{}, []any{}
 	for i := range ids {
 		id := uuid.UUID{15: byte(i)} // the first one is nil: a hole in a replayed batch
 		packed += string(id[:])
-		out = append(out, fmt.Sprint("envelope", i), "")
+		envelopes, records = append(envelopes, fmt.Sprint("envelope", i)), append(records, "")
 	}
-	out[7] = packed
+	out[7], out[8], out[9] = packed, envelopes, records
 	return appendRESP(nil, out)
 }
 

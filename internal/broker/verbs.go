@@ -56,9 +56,15 @@ func (b *Broker) withSessions(ctx context.Context, s *script, q *keys.Queue, arg
 	return nil, 0, "", fmt.Errorf("queue %q: its sessions changed %d times while they were read; try again", q.Name(), sessionTries)
 }
 
+// typedKey gives the errors of a plain command on one key their types.
 func typedKey(err error, key string) error {
-	if err != nil && strings.HasPrefix(err.Error(), "WRONGTYPE") {
+	switch {
+	case err == nil:
+		return nil
+	case strings.HasPrefix(err.Error(), "WRONGTYPE"):
 		return &KeyTypeError{Key: key}
+	case strings.HasPrefix(err.Error(), "OOM "):
+		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return err
 }

@@ -34,6 +34,11 @@ func appendBytes(dst []byte, field int, b []byte) []byte {
 	if len(b) == 0 {
 		return dst
 	}
+	return appendMessage(dst, field, b)
+}
+
+// appendMessage writes one of a repeated field, also where it is empty.
+func appendMessage(dst []byte, field int, b []byte) []byte {
 	return append(binary.AppendUvarint(append(dst, byte(field<<3|typeBytes)), uint64(len(b))), b...)
 }
 
@@ -45,8 +50,7 @@ func appendMap(dst []byte, field int, m map[string]string) []byte {
 	var entry []byte
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		entry = appendText(appendText(entry[:0], 1, k), 2, m[k])
-		dst = binary.AppendUvarint(append(dst, byte(field<<3|typeBytes)), uint64(len(entry)))
-		dst = append(dst, entry...)
+		dst = appendMessage(dst, field, entry)
 	}
 	return dst
 }

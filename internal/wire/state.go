@@ -80,10 +80,10 @@ func (s *State) Append(dst []byte) (record []byte, brief int) {
 	}
 	last := s.Errors[n-1]
 	short := Failure{Attempt: last.Attempt, At: last.At, Error: clip(last.Error, briefText)}
-	dst = appendBytes(dst, fieldBrief, short.append(nil))
+	dst = appendMessage(dst, fieldBrief, short.append(nil))
 	brief = len(dst) - start
 	for i := range s.Errors {
-		dst = appendBytes(dst, fieldErrors, s.Errors[i].append(nil))
+		dst = appendMessage(dst, fieldErrors, s.Errors[i].append(nil))
 	}
 	return dst, brief
 }
@@ -158,11 +158,16 @@ func decodeFailure(b []byte) (f Failure, err error) {
 
 // clip cuts s to at most n bytes at a rune's border and makes it valid UTF-8, as it is shown to people.
 func clip(s string, n int) string {
-	if len(s) > n {
-		for n > 0 && !utf8.RuneStart(s[n]) {
-			n--
-		}
-		s = s[:n]
+	// The replacement may be longer than what it replaces, so the result is cut once more.
+	return cut(strings.ToValidUTF8(cut(s, n), "\uFFFD"), n)
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
 	}
-	return strings.ToValidUTF8(s, "\uFFFD")
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }

@@ -4,10 +4,13 @@
 --       each), their tokens (16 digits each), then five for each ack that is kept: id, token, retention ms, record
 --       ('' = as it is), result
 -- RETURNS: now_us, word (OK, MORE = skipped ghosts, call again, PAUSED), left (1 = ready work remains), suspects left,
---          outcomes ('' = all done; else a letter each: o done, x the claim was not ours any more), suspects claimed
---          (first in the batch), first token (tokens are consecutive), ids, then envelope and state record of each job
+--          refused ('' = none; else the places, from 0, of acks whose claim was not ours any more: "3,17"), suspects
+--          claimed (first in the batch), first token (tokens are consecutive), ids, envelopes, state records (none where
+--          no job has one)
 -- ERRORS: LOST, STALE, WRONGKEY
 local RUNNING, LANES = KEYS[24], KEYS[25]
+local DIGITS = '0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849' ..
+  '5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899'
 local session, seq, want, limit = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local err = shrink()
 if err then return err end
@@ -18,50 +21,69 @@ err = dead_session(session)
 if err then return err end
 local now_us, now = clock()
 
+-- filled has '' where a hash had nothing.
+local function filled(values)
+  for i = 1, #values do
+    values[i] = values[i] or ''
+  end
+  return values
+end
+
 local last, record = lane_record(LANES, ARGV[2])
 if seq < last then return stale(last) end
 if seq == last then
   -- The answer was lost: give it again. The batch is the range of tokens that the call took, and still runs.
-  local word, left, suspects, taken, lo, hi, outcomes = string.match(record, '^(%u+) (%d) (%d+) (%d) (%d+) (%d+) (.*)$')
-  local out = {int(now_us), word, left, suspects, outcomes, taken, lo, ''}
+  local word, left, suspects, taken, lo, hi, refused = string.match(record, '^(%u+) (%d) (%d+) (%d) (%d+) (%d+) (.*)$')
+  local out = {int(now_us), word, left, suspects, refused, taken, lo, '', {}, {}}
   if tonumber(hi) >= tonumber(lo) then
-    local pairs_ = call('ZRANGEBYSCORE', RUNNING, lo, hi, 'WITHSCORES')
+    local found = call('ZRANGEBYSCORE', RUNNING, lo, hi, 'WITHSCORES')
     local ids, at = {}, tonumber(lo)
     for i = 1, tonumber(hi) - at + 1 do
       ids[i] = NOBODY
     end
-    for i = 1, #pairs_, 2 do
-      ids[tonumber(pairs_[i + 1]) - at + 1] = pairs_[i]
+    for i = 1, #found, 2 do
+      ids[tonumber(found[i + 1]) - at + 1] = found[i]
     end
-    local envelopes, records = gather('HMGET', JOBS, ids), gather('HMGET', STATE, ids)
-    for i = 1, #ids do
-      out[#out + 1] = envelopes[i] or ''
-      out[#out + 1] = records[i] or ''
-    end
-    out[8] = table.concat(ids)
+    out[8], out[9], out[10] = table.concat(ids), filled(gather('HMGET', JOBS, ids)), filled(gather('HMGET', STATE, ids))
   end
   return out
 end
 
--- Acknowledge. Every ack is held against the token of its claim: the session may hold a newer claim of the id.
-local ids, tokens = split16(ARGV[8]), ARGV[9]
-local words, refused = {}, 0
-if #ids > 0 then
-  local scores, done = gather('ZMSCORE', RUNNING, ids), {}
-  for i = 1, #ids do
-    local token = sub(tokens, i * 16 - 15, i * 16)
-    if scores[i] and (scores[i] == token or tonumber(scores[i]) == tonumber(token)) then
-      done[#done + 1] = ids[i]
-      words[i] = 'o'
-    else
-      words[i] = 'x'
-      refused = refused + 1
+-- Acknowledge. Every ack is held against the token of its claim: the session may hold a newer claim of the id. A long run
+-- of tokens is checked by one range: it must hold just these ids.
+local refused, place, done = {}, 0, 0
+local loose, loose_tokens, loose_places = {}, {}, {}
+for first, count in string.gmatch(ARGV[9], '(%d+):(%d+)') do
+  local from, n = tonumber(first), tonumber(count)
+  local ids, held = sub(ARGV[8], 16 * place + 1, 16 * (place + n)), nil
+  if n >= 8 then
+    held = call('ZRANGEBYSCORE', RUNNING, first, int(from + n - 1))
+  end
+  if held and #held == n and table.concat(held) == ids then
+    call('ZREMRANGEBYSCORE', RUNNING, first, int(from + n - 1))
+    bury(held, sizes)
+    done = done + n
+  else
+    for i = 0, n - 1 do
+      loose[#loose + 1] = sub(ids, 16 * i + 1, 16 * i + 16)
+      loose_tokens[#loose] = from + i
+      loose_places[#loose] = place + i
     end
   end
-  if #done > 0 then
-    local n = chunks('ZREM', RUNNING, done)
-    bury(done, sizes)
-    call('HINCRBY', META, 'succeeded', n)
+  place = place + n
+end
+if #loose > 0 then
+  local scores, ours = gather('ZMSCORE', RUNNING, loose), {}
+  for i = 1, #loose do
+    if scores[i] and tonumber(scores[i]) == loose_tokens[i] then
+      ours[#ours + 1] = loose[i]
+    else
+      refused[#refused + 1] = loose_places[i]
+    end
+  end
+  if #ours > 0 then
+    done = done + chunks('ZREM', RUNNING, ours) -- an id that is named twice is done once
+    bury(ours, sizes)
   end
 end
 for i = 10, #ARGV, 5 do
@@ -76,22 +98,24 @@ for i = 10, #ARGV, 5 do
       call('HSET', RESULTS, id, ARGV[i + 4])
     end
     call('HDEL', CANCELS, id)
-    call('HINCRBY', META, 'succeeded', 1)
-    words[#words + 1] = 'o'
+    done = done + 1
   else
-    words[#words + 1] = 'x'
-    refused = refused + 1
+    refused[#refused + 1] = place
   end
+  place = place + 1
 end
-if refused > 0 then
-  call('HINCRBY', META, 'refused', refused)
+if done > 0 then
+  call('HINCRBY', META, 'succeeded', done)
 end
-local outcomes = refused == 0 and '' or table.concat(words)
+if #refused > 0 then
+  call('HINCRBY', META, 'refused', #refused)
+end
+local refusals = table.concat(refused, ',')
 
 -- Claim.
 local meta = call('HMGET', META, 'paused', 'token')
 local word, taken, bytes, skipped = 'OK', 0, 0, 0
-local out_ids, out = {}, {}
+local out_ids, out_envelopes, out_records = {}, {}, {}
 local total = 0
 for p = 0, 9 do
   total = total + sizes[READY + p]
@@ -100,40 +124,41 @@ local suspects_left = sizes[N_SUSPECT]
 
 -- take claims from the entries popped off a list; what does not fit goes back to its front.
 local function take(entries, list)
-  local popped = entries
-  local plain = true
+  local ids = entries
   for i = 1, #entries do
     if #entries[i] ~= 16 then
-      plain = false
+      ids = {}
+      break
     end
   end
-  if not plain then
-    popped = {}
+  if ids ~= entries then
     for i = 1, #entries do
-      popped[i] = sub(entries[i], 1, 16)
+      ids[i] = sub(entries[i], 1, 16)
     end
   end
-  local envelopes = gather('HMGET', JOBS, popped)
-  local records = sizes[N_STATE] > 0 and gather('HMGET', STATE, popped) or {}
-  for i = 1, #popped do
-    local envelope, r = envelopes[i], records[i]
-    if not envelope or tombstone(envelope) or (r and byte(r, 3) or 0) ~= (byte(entries[i], 17) or 0) then
+  local envelopes = gather('HMGET', JOBS, ids)
+  local records = sizes[N_STATE] > 0 and gather('HMGET', STATE, ids)
+  for i = 1, #ids do
+    local envelope, record = envelopes[i], records and records[i]
+    if not envelope or #envelope == 2 and byte(envelope) == 0 or (record and byte(record, 3) or 0) ~= (byte(entries[i], 17) or 0) then
       drop_ghost(entries[i], list)
       skipped = skipped + 1
     else
-      if #out_ids > 0 and bytes + #envelope > limit then
+      local n = #out_ids + 1
+      if n > 1 and bytes + #envelope > limit then
         for j = #entries, i, -1 do
           call('LPUSH', list, entries[j])
         end
         return i - 1, true
       end
       bytes = bytes + #envelope
-      out_ids[#out_ids + 1] = popped[i]
-      out[#out + 1] = envelope
-      out[#out + 1] = r or ''
+      out_ids[n], out_envelopes[n] = ids[i], envelope
+      if records then
+        out_records[n] = record or ''
+      end
     end
   end
-  return #popped, false
+  return #ids, false
 end
 
 if want > 0 and meta[1] == '1' then
@@ -145,6 +170,9 @@ elseif want > 0 then
     suspects_left = suspects_left - 1
     take({one}, SUSPECT)
     taken = #out_ids
+  end
+  if skipped > 1000 and suspects_left > 0 then
+    word = 'MORE'
   end
   local step, full = max(tonumber(ARGV[6]), 1), false
   for p = 9, 0, -1 do
@@ -170,9 +198,16 @@ local n = #out_ids
 local lo = max(tonumber(meta[2] or '0') + 1, now_us)
 local hi = lo + n - 1
 if n > 0 then
-  local members = {}
+  -- The tokens as text: all but the last two digits seldom change, and formatting each would cost the most here.
+  local members, hundreds, text = {}, -1, nil
   for i = 1, n do
-    members[2 * i - 1] = int(lo + i - 1)
+    local token = lo + i - 1
+    local high = floor(token / 100)
+    if high ~= hundreds then
+      hundreds, text = high, int(high)
+    end
+    local low = 2 * (token - 100 * high)
+    members[2 * i - 1] = text .. sub(DIGITS, low + 1, low + 2)
     members[2 * i] = out_ids[i]
   end
   chunks('ZADD', RUNNING, members)
@@ -188,5 +223,5 @@ if want > 0 and word ~= 'PAUSED' then
     call('DEL', WAKE)
   end
 end
-call('HSET', LANES, ARGV[2], table.concat({ARGV[3], word, left, suspects_left, taken, int(lo), int(hi), outcomes}, ' '))
-return {int(now_us), word, left, suspects_left, outcomes, taken, int(lo), table.concat(out_ids), unpack(out)}
+call('HSET', LANES, ARGV[2], table.concat({ARGV[3], word, left, suspects_left, taken, int(lo), int(hi), refusals}, ' '))
+return {int(now_us), word, left, suspects_left, refusals, taken, int(lo), table.concat(out_ids), out_envelopes, out_records}

@@ -1,0 +1,236 @@
+package brokertest
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/wire"
+)
+
+func zero(member string, score float64) redis.Z { return redis.Z{Member: member, Score: score} }
+
+func stateBytes(s wire.State) ([]byte, int) { return s.Append(nil) }
+
+var ackCases = []testCase{
+	{"ack/tokens of a clock that stands near zero", func(e *env) {
+		e.add(1, 12)
+		e.register("s")
+		jobs := e.claim("s", 12)
+		for i := range jobs {
+			jobs[i].Token = []int64{0, 1, 9, 10, 99, 12345, 999_999_999_999_999, 1_000_000_000_000_001}[i%8] + int64(i/8)
+			e.must(e.rdb.ZAdd(e.ctx, e.q.Running("s"), zero(sid(i+1), float64(jobs[i].Token))).Err())
+		}
+		e.ack("s", jobs)
+		e.counts(0, 0, 0, 0, 0)
+	}},
+	{"ack/leaves nothing behind", func(e *env) {
+		e.add(1, 3)
+		e.register("s")
+		jobs := e.claim("s", 3)
+		before := e.names()
+		e.ack("s", jobs)
+		e.counts(0, 0, 0, 0, 0)
+		e.total("succeeded", 3)
+		for _, key := range e.names() {
+			if strings.HasSuffix(key, ":jobs") || strings.Contains(key, "running") || strings.HasSuffix(key, ":state") {
+				e.Errorf("%s is left of %v", key, before)
+			}
+		}
+	}},
+	{"ack/and claim in one call", func(e *env) {
+		e.add(1, 4)
+		e.register("s")
+		x := e.call("s", 2)
+		x.Done = claims(e.claim("s", 2))
+		x.Seq = e.seq("s", "x")
+		out := e.exchange(x)
+		e.claimed(out.Jobs, ids(3, 4)...)
+		e.equal("refused", out.Refused, nil)
+		e.counts(0, 0, 2, 0, 0)
+	}},
+	{"ack/kept with its result", func(e *env) {
+		e.enqueue("", broker.Item{ID: id(1), Envelope: kept(1)}, broker.Item{ID: id(2), Envelope: kept(2)})
+		e.register("s")
+		jobs := e.claim("s", 5)
+		now := e.now()
+		record, _ := stateBytes(wire.State{Attempts: 1, StartedAt: 5, FinishedAt: 6, Generation: 77, Ghosts: 66})
+		x := e.call("s", 0)
+		x.Kept = []broker.Kept{
+			{Claim: jobs[0].Claim, Retention: 3_600_000, State: record, Result: []byte("\x00result\xff")},
+			{Claim: jobs[1].Claim, Retention: 60_000},
+		}
+		e.equal("refused", e.exchange(x).Refused, nil)
+		e.counts(0, 0, 0, 0, 2)
+		e.total("succeeded", 2)
+		f := e.state(1, broker.StateFinished)
+		if string(f.Result) != "\x00result\xff" || f.Score < now+3_600_000 || f.Score > now+3_605_000 || f.NowUS/1000 < now {
+			e.Errorf("got %+v", f)
+		}
+		want := wire.State{Attempts: 1, StartedAt: 5, FinishedAt: 6} // where its list entries are is for Redis to say
+		e.equal("record", e.record(1), want)
+		e.equal("record", e.record(2), wire.State{})
+		e.enqueue("d", item(1, 0))
+	}},
+	{"ack/stale tokens are refused and counted", func(e *env) {
+		e.enqueue("", item(1, 0), item(2, 0), broker.Item{ID: id(3), Envelope: kept(3)})
+		e.register("s", "t")
+		old := e.claim("s", 3)
+		e.settle("s", "ooo", settles(old, broker.Release, 0)...)
+		fresh := e.claim("s", 3) // the same session holds a newer claim of the same ids
+		before := e.dump()
+		x := e.call("s", 0)
+		x.Done = claims(old[:2])
+		x.Kept = []broker.Kept{{Claim: old[2].Claim, Retention: 1000, State: []byte{1, 0, 0, 0, 0, 0, 1}, Result: []byte("r")}}
+		e.equal("refused", e.exchange(x).Refused, []int{0, 1, 2})
+		e.total("refused", 3)
+		e.untouched(before)
+		y := e.call("t", 0) // another session's claim
+		y.Done = claims(fresh)
+		e.equal("refused", e.exchange(y).Refused, []int{0, 1, 2})
+		e.untouched(before)
+		x = e.call("s", 0)
+		x.Done = []broker.Claim{fresh[0].Claim, old[1].Claim}
+		x.Kept = []broker.Kept{{Claim: fresh[2].Claim, Retention: 1000}}
+		e.equal("refused", e.exchange(x).Refused, []int{1})
+		e.counts(0, 0, 1, 0, 1)
+	}},
+	{"ack/twice in one call is one success", func(e *env) {
+		e.add(1, 2)
+		e.register("s")
+		jobs := e.claim("s", 1)
+		x := e.call("s", 0)
+		x.Done = append(claims(jobs), claims(jobs)...)
+		e.exchange(x)
+		e.total("succeeded", 1)
+		e.counts(1, 0, 0, 0, 0)
+	}},
+	{"ack/1000 in one call", func(e *env) {
+		e.add(1, 1000)
+		e.register("s")
+		var all []broker.Claimed
+		for range 4 {
+			all = append(all, e.claim("s", 250)...)
+		}
+		e.ack("s", all)
+		e.counts(0, 0, 0, 0, 0)
+	}},
+	{"ack/success wins over a cancel mark", func(e *env) {
+		e.enqueue("", item(1, 0), broker.Item{ID: id(2), Envelope: kept(2)})
+		e.register("s")
+		jobs := e.claim("s", 2)
+		e.verb(e.b.Cancel, 1, broker.StateRunning, "s")
+		e.verb(e.b.Cancel, 2, broker.StateRunning, "s")
+		x := e.call("s", 0)
+		x.Done, x.Kept = claims(jobs[:1]), []broker.Kept{{Claim: jobs[1].Claim, Retention: 1000}}
+		e.equal("refused", e.exchange(x).Refused, nil)
+		e.counts(0, 0, 0, 0, 1)
+		e.equal("marks", e.rdb.HLen(e.ctx, e.q.Key(keys.Cancels)).Val(), int64(0))
+	}},
+}
+
+// untouched is unchanged but for the record of the call itself and the count of refusals.
+func (e *env) untouched(before map[string]string) {
+	e.Helper()
+	after := e.dump()
+	for key, value := range before {
+		if strings.Contains(key, ":lanes:") || strings.HasSuffix(key, ":meta") {
+			continue
+		}
+		if after[key] != value {
+			e.Fatalf("%s was %s and is %s", key, value, after[key])
+		}
+	}
+}
+
+var replayCases = []testCase{
+	{"replay/a lost answer is given again", func(e *env) {
+		e.add(1, 5)
+		e.register("s")
+		old := e.claim("s", 2)
+		e.settle("s", "oo", settles(old, broker.Release, 0)...)
+		fresh := e.claim("s", 2)
+		x := e.call("s", 2)
+		x.Done = []broker.Claim{old[0].Claim, fresh[1].Claim}
+		first := e.exchange(x)
+		before := e.dump()
+		for range 2 {
+			again := e.exchange(x)
+			again.NowUS = first.NowUS
+			e.equal("answer", again, first)
+		}
+		e.unchanged(before)
+		e.equal("refused", first.Refused, []int{0})
+		e.claimed(first.Jobs, ids(3, 4)...)
+	}},
+	{"replay/without jobs", func(e *env) {
+		e.register("s")
+		x := e.call("s", 5)
+		first := e.exchange(x)
+		e.add(1, 1)
+		again := e.exchange(x)
+		again.NowUS = first.NowUS
+		e.equal("answer", again, first)
+		e.counts(1, 0, 0, 0, 0)
+	}},
+	{"replay/250 jobs", func(e *env) {
+		e.add(1, 300)
+		e.register("s")
+		x := e.call("s", 250)
+		first := e.exchange(x)
+		again := e.exchange(x)
+		again.NowUS = first.NowUS
+		e.equal("answer", again, first)
+	}},
+	{"replay/what no longer runs is left out", func(e *env) {
+		e.add(1, 3)
+		e.register("s")
+		x := e.call("s", 3)
+		jobs := e.exchange(x).Jobs
+		e.settle("s", "o", settles(jobs[1:2], broker.Retry, 1000)...)
+		again := e.exchange(x)
+		e.equal("jobs", claims(again.Jobs), []broker.Claim{jobs[0].Claim, jobs[2].Claim})
+	}},
+	{"replay/older calls are stale", func(e *env) {
+		e.add(1, 3)
+		e.register("s")
+		x, y := e.call("s", 1), e.call("s", 1)
+		e.exchange(x)
+		e.exchange(y)
+		before := e.dump()
+		_, err := e.send(x)
+		e.fails(err, broker.ErrStale)
+		e.unchanged(before)
+	}},
+	{"replay/gaps are legal, lanes apart", func(e *env) {
+		e.add(1, 3)
+		e.register("s")
+		x := e.call("s", 1)
+		x.Seq = 40
+		e.claimed(e.exchange(x).Jobs, id(1))
+		y := e.call("s", 1)
+		y.Lane, y.Seq = 1, 7
+		e.claimed(e.exchange(y).Jobs, id(2))
+		e.claimed(e.exchange(x).Jobs, id(1))
+		got, err := e.b.Fail(e.ctx, e.q, "s", 0, 1, settles(e.exchange(y).Jobs, broker.Release, 0))
+		e.must(err)
+		e.equal("outcomes", got, []broker.Settled{broker.SettledDone})
+	}},
+	{"replay/every shape of answer", func(e *env) {
+		e.add(1, 40)
+		e.register("s")
+		e.cancelAll(1, 20)
+		for i := range 6 {
+			x := e.call("s", []int{0, 3, 1, 0, 2, 5}[i])
+			x.Suspect = i%2 == 0
+			x.Done = []broker.Claim{{ID: id(999), Token: int64(1_700_000_000_000_000 + i)}}[:i%2]
+			first := e.exchange(x)
+			again := e.exchange(x)
+			again.NowUS = first.NowUS
+			e.equal("answer "+strconv.Itoa(i), again, first)
+		}
+	}},
+}

@@ -1,0 +1,87 @@
+package brokertest
+
+import (
+	"time"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/keys"
+)
+
+// await waits for a token as an idle process does.
+func (e *env) await(wake bool, queues ...*keys.Queue) (broker.Token, bool) {
+	e.Helper()
+	asked := make([]bool, len(queues))
+	for i := range asked {
+		asked[i] = wake
+	}
+	token, ok, err := e.b.Await(e.ctx, time.Second, queues, asked, "me")
+	e.must(err)
+	return token, ok
+}
+
+var processCases = []testCase{
+	{"process/one session ttl for all", func(e *env) {
+		for _, want := range []time.Duration{7 * time.Second, 9 * time.Second} {
+			got, err := e.b.AdoptTTL(e.ctx, want)
+			e.must(err)
+			e.equal("ttl", got, 7*time.Second)
+		}
+		e.must(e.b.SetTTL(e.ctx, 4500*time.Millisecond))
+		got, err := e.b.AdoptTTL(e.ctx, ttl)
+		e.must(err)
+		e.equal("ttl", got, 4500*time.Millisecond)
+		e.must(e.rdb.HSet(e.ctx, e.space.Settings(), "ttl", "soon").Err())
+		_, err = e.b.AdoptTTL(e.ctx, ttl)
+		e.wrongKey(err, e.space.Settings())
+	}},
+	{"process/listing", func(e *env) {
+		e.must(e.b.Announce(e.ctx, "a", []byte("{1}")))
+		e.must(e.b.Announce(e.ctx, "b", []byte("{2}")))
+		e.must(e.b.Announce(e.ctx, "a", []byte("{3}")))
+		e.must(e.b.Withdraw(e.ctx, "b", "c"))
+		all, err := e.b.Workers(e.ctx)
+		e.must(err)
+		e.equal("workers", all, map[string]string{"a": "{3}"})
+	}},
+	{"process/keys of another type", func(e *env) {
+		for _, key := range []string{e.space.Settings(), e.space.Workers()} {
+			e.must(e.rdb.Set(e.ctx, key, "not ours", 0).Err())
+		}
+		_, err := e.b.AdoptTTL(e.ctx, ttl)
+		e.wrongKey(err, e.space.Settings())
+		e.wrongKey(e.b.SetTTL(e.ctx, ttl), e.space.Settings())
+		e.wrongKey(e.b.Announce(e.ctx, "a", nil), e.space.Workers())
+		e.wrongKey(e.b.Withdraw(e.ctx, "a"), e.space.Workers())
+		_, err = e.b.Workers(e.ctx)
+		e.wrongKey(err, e.space.Workers())
+	}},
+	{"process/tokens end the wait", func(e *env) {
+		other := e.queue("other")
+		e.add(1, 1)
+		token, ok := e.await(true, other, e.q)
+		e.equal("wake token", []any{token, ok}, []any{broker.Token{Place: 1}, true})
+		e.addLater(2, 2)
+		token, ok = e.await(true, e.q, other)
+		e.equal("due token", []any{token, ok}, []any{broker.Token{Due: true}, true})
+		e.must(e.b.Nudge(e.ctx, e.q))
+		e.must(e.b.Poke(e.ctx, e.q, "somebody else"))
+		e.must(e.b.Poke(e.ctx, e.q, "me"))
+		_, ok = e.await(false, e.q, other) // it waits on no wake list, so only its own poke ends this
+		e.equal("a token", ok, false)
+		e.equal("poke of another", e.rdb.Exists(e.ctx, e.q.Poke("somebody else"), e.q.Poke("me")).Val(), int64(1))
+		if left := e.rdb.PTTL(e.ctx, e.q.Poke("somebody else")).Val(); left <= 0 || left > 10*time.Second {
+			e.Errorf("it leaves in %v", left)
+		}
+		token, ok = e.await(true, e.q)
+		e.equal("wake token", []any{token, ok}, []any{broker.Token{}, true})
+	}},
+	{"process/a new session arms the timer", func(e *env) {
+		e.addLater(1, 1)
+		e.must(e.rdb.Del(e.ctx, e.q.Key(keys.Due)).Err()) // taken by a process that is gone
+		e.register("s")
+		e.equal("due tokens", e.length(keys.Due), int64(1))
+		e.must(e.beat("s", broker.Keep).Err)
+		e.register("t")
+		e.equal("due tokens", e.length(keys.Due), int64(1))
+	}},
+}

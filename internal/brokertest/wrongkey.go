@@ -1,0 +1,141 @@
+package brokertest
+
+import (
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/wire"
+)
+
+// step is one call of a transition, on the jobs of inEachState and job 6 that session s runs.
+type step struct {
+	name  string
+	extra []string // keys beyond the fixed ones that it declares
+	call  func() error
+}
+
+// transitions is every call that the broker has, each with something to do.
+func (e *env) transitions(running broker.Claim) []step {
+	session := []string{e.q.Running("s"), e.q.Lanes("s")}
+	state := func(_ broker.State, _ string, err error) error { return err }
+	return []step{
+		{"enqueue", nil, func() error {
+			later := item(8, 3)
+			later.Due.In = 60_000
+			_, err := e.b.Enqueue(e.ctx, e.q, e.stamp(), []broker.Item{item(7, 0), later})
+			return err
+		}},
+		{"enqueue in a transaction", nil, func() error {
+			pipe := e.rdb.TxPipeline()
+			enqueued := e.b.EnqueueTx(e.ctx, pipe, e.q, e.stamp(), []broker.Item{item(9, 0)})
+			_, _ = pipe.Exec(e.ctx) // its errors are those of the calls
+			_, err := enqueued()
+			return err
+		}},
+		{"exchange", session, func() error {
+			x := e.callSuspect("s", 5)
+			x.Done = []broker.Claim{running}
+			_, err := e.send(x)
+			return err
+		}},
+		{"fail", session, func() error {
+			_, err := e.b.Fail(e.ctx, e.q, "s", 0, e.seq("s", "f"),
+				[]broker.Settle{verdict(broker.Claimed{Claim: running}, broker.Retry, 5, wire.State{Attempts: 1})})
+			return err
+		}},
+		{"promote", nil, func() error { _, err := e.b.Promote(e.ctx, e.q); return err }},
+		{"nudge", nil, func() error { return e.b.Nudge(e.ctx, e.q) }},
+		{"heartbeat", session, func() error {
+			_, pulses, err := e.b.Heartbeat(e.ctx, ttl, []broker.Beat{{Queue: e.q, Session: "s", Mode: broker.Keep, To: 1 << 52}})
+			if err != nil {
+				return err
+			}
+			return pulses[0].Err
+		}},
+		{"recover", session, func() error { _, err := e.b.Recover(e.ctx, e.q, "s", ttl, crashLimit); return err }},
+		{"sweep", nil, func() error { _, _, _, err := e.b.Sweep(e.ctx, e.q, "0"); return err }},
+		{"cancel", session[:1], func() error { return state(e.b.Cancel(e.ctx, e.q, id(3))) }},
+		{"delete", session[:1], func() error { return state(e.b.Delete(e.ctx, e.q, id(1))) }},
+		{"edit", session[:1], func() error {
+			_, err := e.b.Edit(e.ctx, e.q, id(1), envelope(1, 0), envelope(1, 4), nil)
+			return err
+		}},
+		{"redrive", nil, func() error { _, err := e.b.Redrive(e.ctx, e.q, []uuid.UUID{id(4)}); return err }},
+		{"pause", nil, func() error { _, err := e.b.Pause(e.ctx, e.q, true); return err }},
+		{"resume", nil, func() error { _, err := e.b.Pause(e.ctx, e.q, false); return err }},
+		{"purge ready", nil, func() error { _, _, err := e.b.Purge(e.ctx, e.q, "ready"); return err }},
+		{"purge dead", nil, func() error { _, _, err := e.b.Purge(e.ctx, e.q, "dead"); return err }},
+		{"get", session[:1], func() error { _, err := e.b.Get(e.ctx, e.q, id(3)); return err }},
+		{"counts", session[:1], func() error { _, err := e.b.Counts(e.ctx, e.q); return err }},
+	}
+}
+
+// stage is inEachState with a session s that has expired and runs job 6 too, and a job that is due.
+func (e *env) stage() broker.Claim {
+	e.Helper()
+	e.inEachState()
+	e.enqueue("", item(6, 9))
+	running := e.claim("s", 1)
+	e.claimed(running, id(6))
+	e.settle("s", "x", settles([]broker.Claimed{{Claim: broker.Claim{ID: id(99)}}}, broker.Release, 0)...)
+	e.due()
+	e.expire("s")
+	return running[0].Claim
+}
+
+func (e *env) wrongKey(err error, key string) {
+	e.Helper()
+	var wrong *broker.KeyTypeError
+	if !errors.As(err, &wrong) || wrong.Key != key {
+		e.Errorf("error %v, want one that names %s", err, key)
+	}
+}
+
+var wrongKeyCases = []testCase{
+	{"wrong type/every key, every transition, nothing moves", func(e *env) {
+		steps := e.transitions(e.stage())
+		spare := e.space.Name() + ":spare"
+		try := func(key string, steps []step) {
+			e.Helper()
+			existed := e.rdb.Exists(e.ctx, key).Val() == 1
+			if existed {
+				e.must(e.rdb.Rename(e.ctx, key, spare).Err())
+			}
+			e.must(e.rdb.Set(e.ctx, key, "not ours", 0).Err())
+			before := e.dump()
+			for _, s := range steps {
+				e.wrongKey(s.call(), key)
+				if e.Failed() {
+					e.Fatalf("in %s", s.name)
+				}
+			}
+			e.unchanged(before)
+			e.must(e.rdb.Del(e.ctx, key).Err())
+			if existed {
+				e.must(e.rdb.Rename(e.ctx, spare, key).Err())
+			}
+		}
+		for _, key := range e.q.Fixed() {
+			try(key, steps)
+		}
+		for _, s := range steps {
+			for _, key := range s.extra {
+				try(key, []step{s})
+			}
+		}
+		for _, s := range steps { // and with the keys back, each of them works
+			if err := s.call(); err != nil {
+				e.Errorf("%s: %v", s.name, err)
+			}
+			e.expire("s")
+		}
+	}},
+	{"wrong type/queue names", func(e *env) {
+		e.must(e.rdb.Set(e.ctx, e.space.Queues(), "not ours", 0).Err())
+		e.wrongKey(e.b.AddQueue(e.ctx, e.q), e.space.Queues())
+		_, err := e.b.Queues(e.ctx)
+		e.wrongKey(err, e.space.Queues())
+	}},
+}
