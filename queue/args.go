@@ -3,6 +3,8 @@ package queue
 import (
 	"encoding/json"
 	"fmt"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Args is what a job carries: any type that names its kind and that the client's Codec can marshal. The kind is a name
@@ -48,7 +50,7 @@ func CheckKind(kind string) error {
 		return invalid("kind", fmt.Sprintf("%.140q", kind), fmt.Sprintf("1 to %d bytes", maxKindLen))
 	}
 	for _, r := range kind {
-		if r <= ' ' || r == 0x7f || r == '\uFFFD' {
+		if unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError {
 			return invalid("kind", fmt.Sprintf("%q", kind), "text without spaces and control characters")
 		}
 	}

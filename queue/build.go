@@ -2,6 +2,7 @@ package queue
 
 import (
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,8 +38,8 @@ func (c *Client) build(args Args, shared, options []Option) (*lanes, broker.Item
 	} else {
 		item.ID, s.envelope.Key, err = wire.KeyID(c.space.Name(), s.queue, s.id)
 	}
-	if err != nil || item.ID == uuid.Nil {
-		return nil, broker.Item{}, fmt.Errorf("%w id %q: %w", ErrInvalid, s.id, err)
+	if err != nil {
+		return nil, broker.Item{}, fmt.Errorf("%w %w", ErrInvalid, err)
 	}
 	s.envelope.CreatedAt = time.Now().UnixMilli()
 	item.Envelope = s.envelope.Append(make([]byte, 0, len(s.envelope.Args)+len(s.envelope.Kind)+48))
@@ -47,16 +48,19 @@ func (c *Client) build(args Args, shared, options []Option) (*lanes, broker.Item
 
 // payload marshals the args into the envelope.
 func (c *Client) payload(e *wire.Envelope, args Args) error {
-	if args == nil {
+	if v := reflect.ValueOf(args); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return invalid("args", "nil", "a value with a Kind() method")
 	}
 	e.Kind = args.Kind()
 	if err := CheckKind(e.Kind); err != nil {
 		return err
 	}
-	if raw, ok := args.(Raw); ok {
-		e.Args = raw.Payload
-	} else {
+	switch args := args.(type) {
+	case Raw:
+		e.Args = args.Payload
+	case *Raw:
+		e.Args = args.Payload
+	default:
 		b, err := c.config.Codec.Marshal(args)
 		if err != nil {
 			return fmt.Errorf("%w args of kind %q: %w", ErrInvalid, e.Kind, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
@@ -45,6 +46,9 @@ func (c *Config) validate() error {
 	if c.Codec == nil {
 		c.Codec = JSON
 	}
+	if name := c.Codec.Name(); name == "" || len(name) > maxKindLen || !utf8.ValidString(name) {
+		faults = append(faults, invalid("Codec", fmt.Sprintf("%.140q", name), fmt.Sprintf("a name of 1 to %d bytes", maxKindLen)))
+	}
 	return errors.Join(faults...)
 }
 
@@ -56,7 +60,9 @@ type Client struct {
 	space    keys.Space
 	config   Config
 	producer uuid.UUID
-	queues   sync.Map // name -> *lane group
+	retries  bool      // the shared client sends again by itself: its last error hides what came before
+	queues   sync.Map  // name -> *lane group
+	waiters  sync.Pool // of *waiter; a client's own, since a channel must not cross from one synctest bubble to another
 	life     context.Context
 	end      context.CancelFunc
 }
@@ -107,12 +113,14 @@ func start(ctx context.Context, config []Config, connect func(conn.Config) (*con
 		cfg.Logger.Warn().Msg(w)
 	}
 	c := &Client{conn: set, broker: broker.New(set.Shared(), space), space: space, config: cfg, producer: uuid.New()}
+	single, ok := set.Shared().(*redis.Client)
+	c.retries = !ok || single.Options().MaxRetries > 0
 	c.life, c.end = context.WithCancel(context.Background())
 	return c, nil
 }
 
-// Close ends the client: calls under way are answered or fail with ErrOutcomeUnknown. A client passed to New stays open.
-// Closing twice is fine.
+// Close ends the client: calls under way are answered, or fail with ErrOutcomeUnknown or (surely not sent) ErrClosed; calls
+// that come later fail with ErrClosed. A client passed to New stays open. Closing twice is fine.
 func (c *Client) Close() error {
 	c.end()
 	return c.conn.Close()
@@ -138,20 +146,44 @@ type Engine struct {
 	Logger zerolog.Logger
 }
 
-// Ping asks Redis for a sign of life. Errors: ErrUnavailable.
+// Ping asks Redis for a sign of life. Errors: ErrUnavailable, ErrClosed.
 func (c *Client) Ping(ctx context.Context) error {
+	if err := c.closed(); err != nil {
+		return err
+	}
 	return outward(c.conn.Shared().Ping(ctx).Err())
+}
+
+// closed answers ErrClosed once the client is: one passed to New goes on working and would carry calls out.
+func (c *Client) closed() error {
+	if c.life.Err() != nil {
+		return ErrClosed
+	}
+	return nil
 }
 
 // outward makes an error of the floors below one that callers can tell apart.
 func outward(err error) error {
-	if err == nil || errors.Is(err, ErrUnavailable) {
+	switch {
+	case err == nil, errors.Is(err, ErrUnavailable), errors.Is(err, ErrClosed), errors.Is(err, ErrInvalid):
 		return err
-	}
-	if errors.Is(err, conn.ErrConfig) {
+	case errors.Is(err, redis.ErrClosed):
+		return fmt.Errorf("%w: %w", ErrClosed, err)
+	case errors.Is(err, broker.ErrExpired): // Redis, or the way there, is that slow
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case errors.Is(err, conn.ErrConfig):
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return conn.Classify(err)
+}
+
+// uncertain is outward for a call that is not sent again: where its reply was lost it may have been carried out. Hidden:
+// the client may have sent it before the try that this error is about.
+func uncertain(err error, hidden bool) error {
+	if err = outward(err); errors.Is(err, ErrUnavailable) && (hidden || !refused(err)) {
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	return err
 }
 
 // resendFor bounds how long a call is sent again while its outcome is unknown.

@@ -2,8 +2,9 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"sync"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -13,12 +14,15 @@ import (
 // maxFlying is how many shared calls a queue has under way: one in Redis while the next gathers.
 const maxFlying = 2
 
-// shareSize bounds a shared call.
-const shareSize = 500
+// Bounds of a shared call; one item always fits.
+const (
+	shareItems = 500
+	shareBytes = chunkBytes
+)
 
 // Enqueue adds one job and answers its id. Calls that come at the same time share one call to Redis; one that comes
-// alone is sent at once. While Redis is away it is tried again: up to 5 s where no connection can be made
-// (ErrUnavailable), up to 60 s where the outcome is unknown (ErrOutcomeUnknown), or until ctx ends.
+// alone is sent at once. While Redis is away it is tried again: up to 5 s where no connection can be made or Redis says
+// that it does not serve (ErrUnavailable), up to 60 s where the outcome is unknown (ErrOutcomeUnknown), or until ctx ends.
 //
 // Errors: ErrInvalid, ErrDuplicate (with the id of the job that is there), ErrPayloadTooLarge, ErrRedisFull,
 // ErrUnavailable, ErrOutcomeUnknown, ErrClosed.
@@ -42,12 +46,13 @@ type waiter struct {
 	done chan error // room for one
 }
 
-var waiters = sync.Pool{New: func() any { return &waiter{done: make(chan error, 1)} }}
-
 // share sends the item with whatever else is waiting: group commit. The caller's context ends its waiting, never a call
 // that others share.
 func (l *lanes) share(ctx context.Context, item broker.Item) error {
-	w := waiters.Get().(*waiter)
+	w, _ := l.client.waiters.Get().(*waiter)
+	if w == nil {
+		w = &waiter{done: make(chan error, 1)}
+	}
 	w.item = item
 	l.mu.Lock()
 	l.waiting = append(l.waiting, w)
@@ -62,7 +67,7 @@ func (l *lanes) share(ctx context.Context, item broker.Item) error {
 	select {
 	case err := <-w.done:
 		w.item = broker.Item{}
-		waiters.Put(w)
+		l.client.waiters.Put(w)
 		return err
 	case <-ctx.Done():
 		if l.withdraw(w) {
@@ -91,16 +96,11 @@ func (l *lanes) fly() {
 	var batch []*waiter
 	for {
 		l.mu.Lock()
-		n := min(len(l.waiting), shareSize)
-		if n == 0 {
+		if batch = l.pickLocked(batch[:0]); len(batch) == 0 {
 			l.flying--
 			l.mu.Unlock()
 			return
 		}
-		batch = append(batch[:0], l.waiting[:n]...)
-		rest := copy(l.waiting, l.waiting[n:])
-		clear(l.waiting[rest:])
-		l.waiting = l.waiting[:rest]
 		l.mu.Unlock()
 		items = items[:0]
 		for _, w := range batch {
@@ -116,7 +116,36 @@ func (l *lanes) fly() {
 			}
 		}
 		clear(batch)
+		if errors.Is(err, ErrUnavailable) {
+			l.turnAway(err)
+		}
 	}
+}
+
+// pickLocked takes from the front of those who wait what fits into one call.
+func (l *lanes) pickLocked(batch []*waiter) []*waiter {
+	bytes := 0
+	for n, w := range l.waiting {
+		bytes += len(w.item.Envelope)
+		if n == shareItems || n > 0 && bytes > shareBytes {
+			break
+		}
+		batch = append(batch, w)
+	}
+	l.waiting = slices.Delete(l.waiting, 0, len(batch))
+	return batch
+}
+
+// turnAway answers those who waited behind a call for which Redis was away too long: each trying for as long in its turn
+// would keep the last of them many times that.
+func (l *lanes) turnAway(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, w := range l.waiting {
+		w.done <- fmt.Errorf("%w: not sent, as the call before it failed: %v", ErrUnavailable, err)
+	}
+	clear(l.waiting)
+	l.waiting = l.waiting[:0]
 }
 
 // send makes one stamped enqueue call on a lane and resends it until it is answered.

@@ -25,7 +25,7 @@ var (
 	ErrUnknownJob = errors.New("unknown job")
 	// ErrOutcomeUnknown: the call may or may not have been carried out; enqueueing again under the same id is safe.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
-	// ErrUnavailable: Redis did not answer; nothing was done.
+	// ErrUnavailable: Redis does not serve. Nothing was done, unless the error is ErrOutcomeUnknown too.
 	ErrUnavailable = conn.ErrUnavailable
 	// ErrWrongState: the job is in a state in which this cannot be done; nothing changed.
 	ErrWrongState = errors.New("the job's state does not allow it")

@@ -172,6 +172,9 @@ func (c *Client) Counts(ctx context.Context, queue string) (Counts, error) {
 
 // Queues lists the queues of the namespace by name.
 func (c *Client) Queues(ctx context.Context) ([]string, error) {
+	if err := c.closed(); err != nil {
+		return nil, err
+	}
 	names, err := c.broker.Queues(ctx)
 	slices.Sort(names)
 	return names, outward(err)

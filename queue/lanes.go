@@ -39,6 +39,9 @@ type lane struct {
 
 // queue answers the lanes of a queue by name.
 func (c *Client) queue(name string) (*lanes, error) {
+	if err := c.closed(); err != nil {
+		return nil, err
+	}
 	if l, ok := c.queues.Load(name); ok {
 		return l.(*lanes), nil
 	}
@@ -84,10 +87,17 @@ func (l *lanes) list(ctx context.Context) error {
 	if l.listed.Load() {
 		return nil
 	}
-	err := l.client.broker.AddQueue(ctx, l.keys)
-	l.listed.Store(err == nil)
-	return err
+	if err := l.client.broker.AddQueue(ctx, l.keys); err != nil {
+		return prelude{err}
+	}
+	l.listed.Store(true)
+	return nil
 }
+
+// prelude is the failure of what goes before a call: the call itself was not sent.
+type prelude struct{ error }
+
+func (p prelude) Unwrap() error { return p.error }
 
 var resendPolicy = backoff.Policy{Base: 20 * time.Millisecond, Cap: time.Second, Factor: 2, Jitter: 0.5}
 
@@ -96,14 +106,15 @@ var resendPolicy = backoff.Policy{Base: 20 * time.Millisecond, Cap: time.Second,
 func (c *Client) resend(ctx context.Context, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, resendFor)
 	defer cancel()
-	start, sent := time.Now(), false
+	start, sent, hidden := time.Now(), false, false
 	err := loop.Retry(ctx, resendPolicy, func(ctx context.Context) error {
 		err := outward(call(ctx))
-		if err == nil || !errors.Is(err, ErrUnavailable) || c.life.Err() != nil {
+		if err == nil || !errors.Is(err, ErrUnavailable) {
 			return loop.Permanent(err)
 		}
 		sent = sent || !refused(err)
-		if !sent && time.Since(start) > connectFor {
+		hidden = hidden || c.retries && !errors.As(err, new(prelude))
+		if c.life.Err() != nil || !sent && time.Since(start) > connectFor {
 			return loop.Permanent(err)
 		}
 		return err
@@ -111,16 +122,21 @@ func (c *Client) resend(ctx context.Context, call func(context.Context) error) e
 	switch {
 	case err == nil:
 		return nil
-	case sent && (errors.Is(err, ErrUnavailable) || ctx.Err() != nil):
+	case (sent || hidden) && (errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) || ctx.Err() != nil):
 		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	case errors.Is(err, ErrClosed):
+		return err
 	case c.life.Err() != nil:
 		return fmt.Errorf("%w: %w", ErrClosed, err)
 	}
 	return err
 }
 
-// refused tells a call that surely never reached Redis: no connection could be made or had.
+// refused tells a call that surely was not carried out: no connection could be made or had, or Redis itself said that it
+// does not serve now.
 func refused(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout)
+	var reply redis.Error
+	return errors.As(err, &op) && op.Op == "dial" || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, broker.ErrExpired) ||
+		errors.As(err, new(prelude)) || errors.As(err, &reply)
 }

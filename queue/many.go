@@ -66,9 +66,11 @@ func (c *Client) EnqueueMany(ctx context.Context, items []Item, options ...Optio
 			m.send(group)
 		}
 	})
-	m.split(items, options, groups)
-	close(groups)
-	sender.Wait()
+	func() {
+		defer sender.Wait()
+		defer close(groups) // also where a Kind or Codec of the caller's panics
+		m.split(items, options, groups)
+	}()
 	return results, summary(results)
 }
 
@@ -106,6 +108,7 @@ type many struct {
 	client  *Client
 	ctx     context.Context
 	results []Result
+	away    bool // Redis did not answer in time: what was not sent by then is not sent
 }
 
 // split encodes the items into chunks by queue and hands them over in groups. A chunk keeps the order of its queue.
@@ -128,7 +131,11 @@ func (m *many) split(items []Item, options []Option, groups chan<- []*chunk) {
 		m.results[i].ID = item.ID
 		ch := open[l]
 		if ch == nil {
-			ch = &chunk{lanes: l, items: make([]broker.Item, 0, min(chunkItems, len(items)-i)), places: make([]int, 0, min(chunkItems, len(items)-i))}
+			room := min(chunkItems, len(items)-i)
+			if len(open) > 0 { // of many queues each may get but a few
+				room = min(room, 8)
+			}
+			ch = &chunk{lanes: l, items: make([]broker.Item, 0, room), places: make([]int, 0, room)}
 			open[l] = ch
 		}
 		ch.items, ch.places, ch.bytes = append(ch.items, item), append(ch.places, i), ch.bytes+len(item.Envelope)
@@ -147,9 +154,13 @@ func (m *many) split(items []Item, options []Option, groups chan<- []*chunk) {
 // send makes the calls of a group in one pipeline, and resends those that were not answered. Once the context ended or
 // Redis is away, the rest of the batch fails without being sent.
 func (m *many) send(group []*chunk) {
-	if err := context.Cause(m.ctx); err != nil {
+	stop := context.Cause(m.ctx)
+	if m.away {
+		stop = ErrUnavailable
+	}
+	if stop != nil {
 		for _, ch := range group {
-			m.settle(ch, nil, fmt.Errorf("not sent: %w", err))
+			m.settle(ch, nil, fmt.Errorf("not sent: %w", stop))
 		}
 		return
 	}
@@ -161,9 +172,11 @@ func (m *many) send(group []*chunk) {
 	}
 	answers := make([]broker.BatchOutcome, len(group))
 	err := m.client.resend(m.ctx, func(ctx context.Context) error { return m.attempt(ctx, group, batches, answers) })
+	m.away = errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown)
 	for i, ch := range group {
 		one := answers[i].Err
-		if one != nil && errors.Is(outward(one), ErrUnavailable) {
+		// No answer at all: a batch before it ended the attempt.
+		if one == nil && answers[i].Outcomes == nil || one != nil && errors.Is(outward(one), ErrUnavailable) {
 			one = err
 		}
 		ch.lanes.give(used[i], one)

@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tidemill/tidemill/internal/broker"
 	"github.com/tidemill/tidemill/internal/wire"
@@ -50,8 +51,8 @@ func In(d time.Duration) Option {
 // At delays the job until t, to the ms; a time that is past means now.
 func At(t time.Time) Option {
 	return func(s *spec) error {
-		if t.UnixMilli() < 0 || t.Year() > 9999 {
-			return invalid("at", t.String(), "a time from 1970 to 9999")
+		if !storable(t) {
+			return invalid("at", t.String(), storableTimes)
 		}
 		s.due = broker.Due{At: t.UnixMilli()}
 		return nil
@@ -94,8 +95,8 @@ func Timeout(d time.Duration) Option {
 // Deadline ends every attempt at t, and no attempt starts after it: the job is dead then.
 func Deadline(t time.Time) Option {
 	return func(s *spec) error {
-		if t.UnixMilli() <= 0 {
-			return invalid("deadline", t.String(), "a time after 1970")
+		if !storable(t) || t.UnixMilli() == 0 {
+			return invalid("deadline", t.String(), storableTimes)
 		}
 		s.envelope.Deadline = t.UnixMilli()
 		return nil
@@ -105,8 +106,8 @@ func Deadline(t time.Time) Option {
 // ExpireAt drops the job unless its first attempt started by t.
 func ExpireAt(t time.Time) Option {
 	return func(s *spec) error {
-		if t.UnixMilli() <= 0 {
-			return invalid("expiry", t.String(), "a time after 1970")
+		if !storable(t) || t.UnixMilli() == 0 {
+			return invalid("expiry", t.String(), storableTimes)
 		}
 		s.envelope.ExpiresAt = t.UnixMilli()
 		return nil
@@ -142,6 +143,9 @@ func ID(id string) Option {
 		if id == "" || len(id) > wire.MaxKeyLen {
 			return invalid("id", fmt.Sprintf("%d bytes", len(id)), fmt.Sprintf("1 to %d bytes", wire.MaxKeyLen))
 		}
+		if !utf8.ValidString(id) { // it is shown, and what is shown must find the job
+			return invalid("id", fmt.Sprintf("%q", id), "UTF-8 text")
+		}
 		s.id = id
 		return nil
 	}
@@ -153,6 +157,9 @@ func Meta(key, value string) Option {
 		if key == "" {
 			return invalid("metadata", "an empty key", "a name")
 		}
+		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+			return invalid("metadata", fmt.Sprintf("%.140q", key+"="+value), "UTF-8 text")
+		}
 		if s.envelope.Meta == nil {
 			s.envelope.Meta = make(map[string]string)
 		}
@@ -161,6 +168,16 @@ func Meta(key, value string) Option {
 	}
 }
 
+// ceilMS rounds up; the longest durations must not overflow on the way.
 func ceilMS(d time.Duration) int64 {
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
+	ms := int64(d / time.Millisecond)
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return ms
 }
+
+const storableTimes = "a time from 1970 to 9999"
+
+// storable tells whether t in ms fits everywhere on its way: Lua counts in doubles.
+func storable(t time.Time) bool { return !t.Before(time.UnixMilli(0)) && t.UTC().Year() <= 9999 }

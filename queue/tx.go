@@ -20,18 +20,26 @@ type Pending struct {
 	enqueued broker.Enqueued
 }
 
-// Result answers, once the transaction was executed, whether the job was created: nil, or one of Enqueue's errors.
+// Result answers, once the transaction was executed, whether the job was created: nil, or one of Enqueue's errors;
+// ErrConflict where a watched key changed, and nothing was done.
 func (p *Pending) Result() error {
 	outcomes, err := p.enqueued()
-	if err != nil {
-		return outward(err)
+	switch {
+	case err == nil:
+		return outcome(outcomes[0], p.ID)
+	case errors.Is(err, broker.ErrBadReply):
+		return fmt.Errorf("%w: the transaction was not executed, or not to its end: %w", ErrOutcomeUnknown, err)
+	case err.Error() == redis.TxFailedErr.Error(): // package broker knows only its text
+		return fmt.Errorf("%w: a watched key changed", ErrConflict)
 	}
-	return outcome(outcomes[0], p.ID)
+	return uncertain(err, true)
 }
 
-// EnqueueTx queues a job on the caller's own transaction (a TxPipeline): it is created when and only when the rest of
-// the transaction is carried out. Look at Result after Exec. In Cluster everything in a transaction must be in one hash
-// slot: use keys with the tag {queue name}.
+// EnqueueTx queues a job on the caller's own transaction (a TxPipeline): it is created when the transaction is carried
+// out, and only then. Redis does not roll back: look at Result after Exec for a duplicate or a full Redis. In Cluster
+// everything in a transaction must be in one hash slot: use keys with the tag {queue name}.
+//
+// The first job for a queue also writes the queue's name, at once and on a connection of its own.
 func (c *Client) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, args Args, options ...Option) (*Pending, error) {
 	l, item, err := c.build(args, nil, options)
 	if err != nil {
@@ -55,6 +63,9 @@ var watchPolicy = backoff.Policy{Base: 2 * time.Millisecond, Cap: 200 * time.Mil
 // up to 50 times (then ErrConflict) or until ctx ends. An error of fn ends it and is returned. When the connection broke
 // on the way the transaction is not repeated: the error is ErrOutcomeUnknown.
 func (c *Client) Watch(ctx context.Context, fn func(tx *redis.Tx) error, keys ...string) error {
+	if err := c.closed(); err != nil {
+		return err
+	}
 	tries := 0
 	return loop.Retry(ctx, watchPolicy, func(ctx context.Context) error {
 		err := c.conn.Shared().Watch(ctx, fn, keys...)
@@ -62,10 +73,7 @@ func (c *Client) Watch(ctx context.Context, fn func(tx *redis.Tx) error, keys ..
 		case err == nil:
 			return nil
 		case !errors.Is(err, redis.TxFailedErr):
-			if err = outward(err); errors.Is(err, ErrUnavailable) && !refused(err) {
-				err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
-			}
-			return loop.Permanent(err)
+			return loop.Permanent(uncertain(err, false))
 		}
 		if tries++; tries == watchTries {
 			return loop.Permanent(fmt.Errorf("%w: the keys %q changed during each of %d tries", ErrConflict, keys, tries))

@@ -16,7 +16,8 @@ import (
 // then it ends as cancelled when the handler returns an error, or as succeeded when it returns nil. The answer is
 // Cancelled or Running (marked). Errors: ErrUnknownJob, ErrWrongState for a dead or finished one.
 //
-// Like every verb it is void when it reaches Redis more than 5 s late, so that it can't undo a later one.
+// Like every verb it is void when it reaches Redis more than 5 s late (ErrUnavailable), so that it can't undo a later
+// one, and it is not sent again when its reply was lost (ErrOutcomeUnknown).
 func (c *Client) Cancel(ctx context.Context, queue, id string) (State, error) {
 	q, uid, err := c.find(queue, id)
 	if err != nil {
@@ -24,7 +25,7 @@ func (c *Client) Cancel(ctx context.Context, queue, id string) (State, error) {
 	}
 	state, _, err := c.broker.Cancel(ctx, q, uid)
 	if err != nil {
-		return "", outward(err)
+		return "", uncertain(err, c.retries)
 	}
 	switch state {
 	case broker.StateCancelled:
@@ -46,7 +47,7 @@ func (c *Client) Delete(ctx context.Context, queue, id string) error {
 	}
 	state, _, err := c.broker.Delete(ctx, q, uid)
 	if err != nil {
-		return outward(err)
+		return uncertain(err, c.retries)
 	}
 	if state != broker.StateDeleted {
 		return c.wrongState("delete", queue, id, state)
@@ -63,7 +64,7 @@ func (c *Client) Redrive(ctx context.Context, queue, id string) error {
 	}
 	out, err := c.broker.Redrive(ctx, q, []uuid.UUID{uid})
 	if err != nil {
-		return outward(err)
+		return uncertain(err, c.retries)
 	}
 	switch out[0] {
 	case broker.RedriveDone:
@@ -99,7 +100,7 @@ func (c *Client) pause(ctx context.Context, queue string, pause bool) (bool, err
 	}
 	changed, err := c.broker.Pause(ctx, l.keys, pause)
 	if err != nil {
-		return false, outward(err)
+		return false, uncertain(err, c.retries)
 	}
 	c.hint(ctx, l.keys)
 	return changed, nil

@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -91,11 +92,15 @@ func (c *Config) prepare(space keys.Space) error {
 	if err := c.Retry.Validate(); err != nil {
 		bad("Retry", err, "a valid policy")
 	}
-	for name, d := range map[string]time.Duration{"Timeout": c.Timeout, "Drain": c.Drain, "Settle": c.Settle, "StuckAfter": c.StuckAfter} {
-		if d < 0 {
-			bad(name, d, "0 or more")
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{{"Timeout", c.Timeout}, {"Drain", c.Drain}, {"Settle", c.Settle}, {"StuckAfter", c.StuckAfter}} {
+		if f.value < 0 {
+			bad(f.name, f.value, "0 or more")
 		}
 	}
+	c.Queues = slices.Clone(c.Queues) // the caller's stay as they are
 	seen := make(map[string]bool)
 	for i := range c.Queues {
 		q := &c.Queues[i]

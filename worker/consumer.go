@@ -21,6 +21,7 @@ type consumer struct {
 	session  string
 	epoch    uint64 // counts sessions: what belongs to an older one is not ours any more
 	active   bool   // the session is registered
+	listed   bool   // the queue's name was written since then
 	maybe    bool   // there may be work to claim
 	hints    uint64 // counts wake-ups, so that one that comes during a call is not forgotten
 	paused   bool
@@ -107,7 +108,7 @@ func (c *consumer) hint() {
 	c.hints++
 }
 
-// settledLocked says that nothing is owed for a run any more.
+// settled says that nothing is owed for a run any more.
 func (r *run) settled() {
 	if r.phase == gone {
 		return
@@ -154,7 +155,7 @@ func (w *Worker) renewLocked(c *consumer, cause error) {
 		}
 	})
 	c.done, c.kept, c.fails, c.held = nil, nil, nil, nil
-	c.session, c.epoch, c.active = uuid.NewString(), c.epoch+1, false
+	c.session, c.epoch, c.active, c.listed = uuid.NewString(), c.epoch+1, false, false
 	c.seqs, c.failed, c.calls = [laneCount]uint64{}, 0, reconciliation{}
 	c.hint()
 }

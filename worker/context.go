@@ -20,6 +20,7 @@ type jobContext struct {
 	cancel context.CancelCauseFunc
 	cause  error     // why it ended, also before inner was made
 	ended  time.Time // when
+	freed  bool      // the handler returned: a context that is asked for now is over
 }
 
 // end ends the context; the first cause counts.
@@ -51,6 +52,8 @@ func (c *jobContext) made() context.Context {
 		c.inner, c.cancel = ctx, cancel
 		if c.cause != nil {
 			cancel(c.cause)
+		} else if c.freed {
+			cancel(context.Canceled)
 		}
 	}
 	return c.inner
@@ -60,6 +63,7 @@ func (c *jobContext) made() context.Context {
 func (c *jobContext) free() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.freed = true
 	if c.cancel != nil {
 		c.cancel(context.Canceled)
 	}

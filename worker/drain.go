@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -12,8 +13,8 @@ import (
 )
 
 // drain ends the work in order: nothing is claimed any more and what was fetched ahead goes back; handlers finish, within
-// Config.Drain; then their contexts end; what they came to is told to Redis; the sessions end. Each step has an end of
-// its own, also when Redis does not answer.
+// Config.Drain; then their contexts end; what they came to is told to Redis; the sessions end. The steps after the
+// handlers' time have Config.Settle together, also when Redis does not answer.
 func (w *Worker) drain(plumbing context.Context, lanes, intake *errgroup.Group) error {
 	w.mu.Lock()
 	w.stopping = true
@@ -25,32 +26,44 @@ func (w *Worker) drain(plumbing context.Context, lanes, intake *errgroup.Group) 
 	w.mu.Unlock()
 	w.nudgeLane()
 	w.log.Info().Int("running", left).Dur("within", w.config.Drain).Msg("worker stops: waiting for running jobs")
-	intakeErr := intake.Wait()
 
-	err := w.awaitHandlers(plumbing)
-	settleCtx, cancel := context.WithTimeout(plumbing, w.config.Settle)
+	done := w.awaitHandlers(plumbing)
+	ctx, cancel := context.WithTimeout(plumbing, w.config.Settle)
 	defer cancel()
-	if !w.flush(settleCtx, lanes) {
-		err = errors.Join(err, errors.New("redis did not take every outcome in time: those jobs run again"))
-	} else {
-		w.keeper.goodbye(settleCtx)
-		_ = w.broker.Withdraw(settleCtx, w.instance)
+	var err error
+	if !done {
+		err = w.cutHandlers()
+	}
+	if w.flush(ctx, lanes, intake) {
+		w.keeper.goodbye(ctx)
+		_ = w.broker.Withdraw(ctx, w.instance)
+	}
+	w.mu.Lock()
+	untold := w.untoldLocked()
+	w.mu.Unlock()
+	if untold > 0 {
+		err = errors.Join(err, fmt.Errorf("redis did not take the outcomes of %d jobs in time: they run again", untold))
 	}
 	w.log.Info().Err(err).Msg("worker stopped")
-	return errors.Join(intakeErr, err)
+	return err
 }
 
-// awaitHandlers waits for the handlers, ends their contexts when the time is over, and gives those that ignore it up.
-func (w *Worker) awaitHandlers(plumbing context.Context) error {
+// awaitHandlers waits for the handlers, false when their time is over.
+func (w *Worker) awaitHandlers(plumbing context.Context) bool {
 	limit := time.NewTimer(w.config.Drain)
 	defer limit.Stop()
 	select {
 	case <-w.drained.C():
-		return nil
+		return true
 	case <-limit.C:
 	case <-w.aborted:
 	case <-plumbing.Done():
 	}
+	return false
+}
+
+// cutHandlers ends the handlers' contexts and gives those that ignore it up.
+func (w *Worker) cutHandlers() error {
 	w.mu.Lock()
 	cut := w.running
 	for _, c := range w.consumers {
@@ -66,7 +79,7 @@ func (w *Worker) awaitHandlers(plumbing context.Context) error {
 	}
 	w.log.Warn().Int("running", cut).Msg("worker stops: running jobs are told to end")
 	// Well-behaved handlers return at once; the others must not hold the process up.
-	grace := time.NewTimer(min(w.config.Settle, 2*time.Second))
+	grace := time.NewTimer(min(w.config.Settle/2, 2*time.Second))
 	defer grace.Stop()
 	select {
 	case <-w.drained.C():
@@ -95,31 +108,37 @@ func (w *Worker) abandonLocked() int {
 }
 
 // flush waits until every outcome was told to Redis, false when ctx ends before.
-func (w *Worker) flush(ctx context.Context, lanes *errgroup.Group) bool {
+func (w *Worker) flush(ctx context.Context, lanes, intake *errgroup.Group) bool {
 	w.mu.Lock()
 	w.closing = true
 	w.mu.Unlock()
 	w.nudgeLane()
-	done := make(chan struct{})
-	go func() {
-		_ = lanes.Wait()
-		close(done)
-	}()
+	// The lanes first: what a call under way still claims has to go back.
+	if !waitAll(ctx, lanes, intake) {
+		return false
+	}
 	for {
 		w.mu.Lock()
 		unpaid := w.unpaidLocked()
 		w.mu.Unlock()
 		if unpaid == 0 {
-			break
+			return true
 		}
 		if loop.Sleep(ctx, 2*time.Millisecond) != nil {
 			return false
 		}
 	}
-	select {
-	case <-done:
-		return true
-	case <-ctx.Done():
-		return false
+}
+
+// untoldLocked counts the jobs whose outcome Redis has not confirmed.
+func (w *Worker) untoldLocked() int {
+	n := 0
+	for _, c := range w.consumers {
+		c.each(func(r *run) {
+			if r.phase == settling {
+				n++
+			}
+		})
 	}
+	return n
 }

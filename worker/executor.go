@@ -181,6 +181,7 @@ func (w *Worker) attempt(r *run) outcome {
 	if stop := t.limit(r.ctx); stop != nil {
 		defer stop()
 	}
+	t.called = true
 	err, stack := call(r.ctx, t.route.handler, job)
 	cause, _ := r.ctx.over()
 	r.ctx.free()

@@ -141,7 +141,7 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 		w.log.Warn().Str("queue", c.name).Int("jobs", len(a.Refused)).Msg("late acknowledgements were refused: the claims were lost")
 	}
 	c.suspects = a.Suspects > 0
-	if a.Paused != c.paused {
+	if o.call.Want > 0 && a.Paused != c.paused { // who asks for nothing is not told
 		w.pausedLocked(c, a.Paused)
 	}
 	if c.hints == o.hints && o.call.Want > 0 {
@@ -208,6 +208,7 @@ func (w *Worker) lostLocked(c *consumer, err error) {
 func (w *Worker) refusedLocked(o *order, err error) {
 	w.releaseSlotsLocked(o, false)
 	c := o.c
+	c.calls.answered(o.call.Lane)
 	c.done = append(c.done, o.done...)
 	c.kept = append(c.kept, o.kept...)
 	if c.broken == nil {

@@ -17,14 +17,15 @@ type keeper struct {
 	w      *Worker
 	broker *broker.Broker
 	now    *loop.Trigger // beat at once
+	turn   chan struct{} // held during a beat, and for ever after goodbye
 	failed bool
 }
 
 func newKeeper(w *Worker, b *broker.Broker) *keeper {
-	return &keeper{w: w, broker: b, now: loop.NewTrigger()}
+	return &keeper{w: w, broker: b, now: loop.NewTrigger(), turn: make(chan struct{}, 1)}
 }
 
-// Run beats until ctx ends, then says goodbye for sessions that run nothing.
+// Run beats until ctx ends.
 func (k *keeper) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -35,8 +36,14 @@ func (k *keeper) Run(ctx context.Context) error {
 		case <-timer.C:
 		case <-k.now.C():
 		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case k.turn <- struct{}{}:
+		}
 		began := time.Now()
 		next, err := k.beat(ctx)
+		<-k.turn
 		switch {
 		case err != nil && ctx.Err() == nil:
 			k.failed = true
@@ -52,9 +59,12 @@ func (k *keeper) Run(ctx context.Context) error {
 	}
 }
 
-// beat sends one heartbeat and answers in how long the next is due.
+// beat sends one heartbeat and answers in how long the next is due. One that is not answered in time is given up while
+// there is time for another.
 func (k *keeper) beat(ctx context.Context) (time.Duration, error) {
 	w := k.w
+	ctx, cancel := context.WithTimeout(ctx, w.ttl/3)
+	defer cancel()
 	beats, epochs := k.compose()
 	nowUS, pulses, err := k.broker.Heartbeat(ctx, w.ttl, beats)
 	if err != nil {
@@ -62,15 +72,16 @@ func (k *keeper) beat(ctx context.Context) (time.Duration, error) {
 	}
 	w.sync(nowUS)
 	next := w.ttl / 3
-	var fresh []*consumer
+	var unlisted []*consumer
 	w.mu.Lock()
 	for i, c := range w.consumers {
 		if c.epoch != epochs[i] {
 			next = 0
 			continue
 		}
-		if k.takeLocked(c, &beats[i], &pulses[i], nowUS) {
-			fresh = append(fresh, c)
+		k.takeLocked(c, &beats[i], &pulses[i])
+		if c.active && !c.listed {
+			unlisted = append(unlisted, c)
 		}
 		if c.calls.hurry {
 			next = min(next, 100*time.Millisecond)
@@ -88,10 +99,14 @@ func (k *keeper) beat(ctx context.Context) (time.Duration, error) {
 	w.startLocked()
 	w.mu.Unlock()
 	w.nudgeLane()
-	for _, c := range fresh {
-		if err := w.broker.AddQueue(ctx, c.keys); err != nil {
-			return 0, conn.Classify(err)
+	for _, c := range unlisted {
+		err := w.broker.AddQueue(ctx, c.keys)
+		if err != nil {
+			w.outage.Event(w.log.Warn()).Err(err).Str("queue", c.name).Msg("listing the queue failed; the next heartbeat tries again")
 		}
+		w.mu.Lock()
+		c.listed = err == nil
+		w.mu.Unlock()
 	}
 	return next, nil
 }
@@ -113,21 +128,21 @@ func (k *keeper) compose() ([]broker.Beat, []uint64) {
 	return beats, epochs
 }
 
-// takeLocked takes one queue's answer; true when its session is new.
-func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse, nowUS int64) (fresh bool) {
+// takeLocked takes one queue's answer.
+func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse) {
 	w := k.w
 	switch {
 	case errors.Is(p.Err, broker.ErrLost):
 		w.log.Error().Str("queue", c.name).Str("session", c.session).
 			Msg("session lost: its jobs were taken back, their handlers are told to end")
 		w.renewLocked(c, queue.ErrSessionLost)
-		return false
+		return
 	case p.Err != nil:
 		if c.broken == nil {
 			w.log.Error().Err(p.Err).Str("queue", c.name).Msg("queue stopped: redis refuses its calls")
 		}
 		c.broken = p.Err
-		return false
+		return
 	case c.broken != nil:
 		w.log.Info().Str("queue", c.name).Msg("queue mended, going on")
 		c.broken = nil
@@ -135,7 +150,7 @@ func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse, nowUS 
 		c.hint()
 	}
 	if !c.active {
-		c.active, fresh = true, true
+		c.active = true
 		c.unpaid.Set()
 		c.hint()
 	}
@@ -156,7 +171,6 @@ func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse, nowUS 
 		w.sweepSoon(c)
 	}
 	w.waker.idle(c)
-	return fresh
 }
 
 // cancelsLocked ends the claims that are marked to be cancelled.
@@ -206,8 +220,14 @@ func (w *Worker) stuckLocked() {
 	}
 }
 
-// goodbye ends the sessions that run nothing, so that nobody has to wait for them to expire.
+// goodbye ends the sessions that run nothing, so that nobody has to wait for them to expire. No beat comes after it: that
+// would find them lost.
 func (k *keeper) goodbye(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case k.turn <- struct{}{}:
+	}
 	beats, _ := k.compose()
 	for i := range beats {
 		beats[i].Mode, beats[i].To = broker.Bye, 0

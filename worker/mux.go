@@ -3,7 +3,9 @@ package worker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/tidemill/tidemill/queue"
 )
@@ -19,7 +21,7 @@ type Middleware func(next Handler) Handler
 type Mux struct {
 	routes     map[string]*route
 	middleware []Middleware
-	codecs     map[string]queue.Codec // set by the worker
+	codecs     atomic.Pointer[map[string]queue.Codec] // replaced by each worker made, while others read it
 }
 
 // route is one kind's handler and settings.
@@ -31,7 +33,9 @@ type route struct {
 
 // NewMux makes an empty Mux.
 func NewMux() *Mux {
-	return &Mux{routes: make(map[string]*route), codecs: map[string]queue.Codec{queue.JSON.Name(): queue.JSON}}
+	m := &Mux{routes: make(map[string]*route)}
+	m.codecs.Store(&map[string]queue.Codec{queue.JSON.Name(): queue.JSON})
+	return m
 }
 
 // HandleOption is a choice for one kind.
@@ -94,7 +98,7 @@ func typed[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error) 
 		if name == "" {
 			name = queue.JSON.Name()
 		}
-		codec := m.codecs[name]
+		codec := (*m.codecs.Load())[name]
 		if codec == nil {
 			return queue.Dead(fmt.Errorf("args are in encoding %q, which this worker has no codec for", name))
 		}
@@ -113,9 +117,11 @@ func typed[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error) 
 
 // sealed is the mux as a worker uses it: routes by kind with the middleware around them.
 func (m *Mux) sealed(codecs []queue.Codec) map[string]*route {
+	known := maps.Clone(*m.codecs.Load())
 	for _, codec := range codecs {
-		m.codecs[codec.Name()] = codec
+		known[codec.Name()] = codec
 	}
+	m.codecs.Store(&known)
 	out := make(map[string]*route, len(m.routes))
 	for kind, r := range m.routes {
 		wrapped := *r

@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/tidemill/tidemill/internal/broker"
@@ -155,6 +157,8 @@ func (w *Worker) orderLocked(c *consumer, lane, k int) *order {
 	n := min(len(c.done), maxAcks)
 	o.done = append(make([]*run, 0, n), c.done[:n]...)
 	c.done = append(c.done[:0], c.done[n:]...)
+	// In the order of their tokens: Redis checks a run of consecutive ones at once.
+	slices.SortFunc(o.done, func(a, b *run) int { return cmp.Compare(a.claim.Token, b.claim.Token) })
 	m := min(len(c.kept), maxAcks)
 	o.kept = append(o.kept, c.kept[:m]...)
 	c.kept = append(c.kept[:0], c.kept[m:]...)

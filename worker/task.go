@@ -18,7 +18,8 @@ type task struct {
 	e      *wire.Envelope
 	s      *wire.State
 	route  *route
-	number int // of the attempt, from 1
+	number int  // of the attempt, from 1
+	called bool // its handler was
 	began  time.Time
 }
 
@@ -34,6 +35,9 @@ func (t *task) read() error {
 	err := t.s.Decode(t.r.state)
 	t.number = int(t.s.Attempts) + 1
 	t.route = t.w.routes[t.e.Kind]
+	if t.route != nil && t.s.UnknownAt != 0 { // should its kind be unknown again, the day counts anew
+		t.s.UnknownAt, t.s.Snoozes = 0, 0
+	}
 	return err
 }
 
@@ -41,7 +45,7 @@ func (t *task) read() error {
 func (t *task) early() (outcome, bool) {
 	now := t.w.serverNow()
 	switch {
-	case t.e.ExpiresAt > 0 && now > t.e.ExpiresAt && t.s.Attempts == 0:
+	case t.e.ExpiresAt > 0 && now > t.e.ExpiresAt && !t.startedBefore():
 		return t.settle(verdict{kind: broker.Expired}, nil, ""), true
 	case t.e.Deadline > 0 && now > t.e.Deadline:
 		return t.settle(verdict{kind: broker.Dead, failed: true}, errors.New("its deadline passed before it was started"), ""), true
@@ -52,11 +56,14 @@ func (t *task) early() (outcome, bool) {
 	return outcome{}, false
 }
 
+// startedBefore tells whether a handler was ever called for the job.
+func (t *task) startedBefore() bool { return t.s.Attempts > 0 || t.s.Crashes > 0 || t.s.StartedAt > 0 }
+
 // unknown snoozes a job that this worker can't run yet, and gives it up after a day.
 func (t *task) unknown(reason error) outcome {
 	now := t.w.serverNow()
 	if t.s.UnknownAt == 0 {
-		t.s.UnknownAt = now
+		t.s.UnknownAt, t.s.Snoozes = now, 0
 	}
 	v := classifyUnknown(time.Duration(now-t.s.UnknownAt)*time.Millisecond, t.s.Snoozes)
 	t.s.Snoozes++
@@ -133,14 +140,14 @@ func (t *task) settle(v verdict, err error, stack string) outcome {
 		}
 		t.s.AddFailure(wire.Failure{Attempt: int(t.s.Attempts), At: t.w.serverNow(), Error: text, Stack: stack})
 	}
-	if v.failed || v.kind == broker.Snooze || v.kind == broker.Cancelled || v.kind == broker.Expired {
-		if v.kind == broker.Snooze && t.route != nil {
-			t.s.Snoozes++
-		}
-		t.s.StartedAt = t.w.serverNow() - time.Since(t.began).Milliseconds()
-		t.s.FinishedAt = t.w.serverNow()
-		s.State, s.Brief = t.s.Append(nil)
+	if v.kind == broker.Snooze && t.route != nil {
+		t.s.Snoozes++
 	}
+	if t.called {
+		t.s.StartedAt = t.w.serverNow() - time.Since(t.began).Milliseconds()
+	}
+	t.s.FinishedAt = t.w.serverNow()
+	s.State, s.Brief = t.s.Append(nil)
 	t.tell(v, err)
 	return outcome{settle: s}
 }
@@ -154,6 +161,7 @@ func (w *Worker) fail(r *run, err error) outcome {
 	if t.route == nil {
 		t.route = &route{}
 	}
+	t.called = true
 	cause, _ := r.ctx.over()
 	r.ctx.free()
 	return t.outcome(err, "", cause, nil)

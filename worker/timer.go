@@ -148,16 +148,20 @@ func (t *timer) promote(ctx context.Context, c *consumer) {
 	} else if a.target > 0 && p.NowUS/1000 >= a.target && (p.Next == 0 || p.Next > a.target) {
 		a.holder = false
 	}
-	if a.target = p.Next; p.Next == 0 {
+	if p.Next == 0 {
 		return
 	}
 	left := time.Duration(p.Next*1000-p.NowUS) * time.Microsecond
-	if a.at = time.Now().Add(left); left <= 0 {
-		return
+	at := time.Now().Add(left)
+	switch {
+	case left <= 0:
+	case a.holder:
+		at = reread(at)
+	default:
+		at = at.Add(backupAfter + jitter(200*time.Millisecond))
 	}
-	if a.holder {
-		a.at = reread(a.at)
-	} else {
-		a.at = a.at.Add(backupAfter + jitter(200*time.Millisecond))
+	// An alarm that was set while Redis was asked stands: the answer may not know of the job that it is for.
+	if a.at.IsZero() || at.Before(a.at) {
+		a.at, a.target = at, p.Next
 	}
 }

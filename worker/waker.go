@@ -38,17 +38,21 @@ func (k *waker) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, k.close)()
 	left := make(map[*consumer]bool) // left out of the next call
 	for attempt := 1; ctx.Err() == nil; {
-		active, wake := k.lists(left)
+		active, wake, from := k.lists(left)
 		if len(active) == 0 {
 			k.pause(ctx, 50*time.Millisecond)
 			continue
 		}
 		clear(left)
-		token, ok, err := k.pop(ctx, active, wake)
+		token, ok, err := k.pop(ctx, active, wake, from)
 		switch {
 		case ctx.Err() != nil:
+			if ok && !token.Due { // popped while the worker was told to stop
+				k.giveBack(k.w.base, active[token.Place])
+			}
 			return nil
-		case errors.Is(err, redis.ErrClosed): // recycled
+		case errors.Is(err, redis.ErrClosed): // recycled, or the process closed its client
+			k.pause(ctx, 10*time.Millisecond)
 			continue
 		case err != nil:
 			k.w.outage.Event(k.w.log.Warn()).Err(err).Msg("waiting for work failed; trying again")
@@ -70,32 +74,35 @@ func (k *waker) Run(ctx context.Context) error {
 }
 
 // lists answers the queues to wait on; wake says for which of them work is wanted. A queue that is known to have work is
-// asked anyway.
-func (k *waker) lists(left map[*consumer]bool) (active []*consumer, wake []bool) {
+// asked anyway. That these are waited on is noted in the same step: a queue that falls idle from now on ends the pop.
+func (k *waker) lists(left map[*consumer]bool) (active []*consumer, wake []bool, from *broker.Broker) {
 	w := k.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	for _, c := range w.consumers {
 		if c.active && c.broken == nil {
 			active = append(active, c)
 			wake = append(wake, !c.maybe && !c.paused && !w.quiet && !left[c])
 		}
 	}
-	return active, wake
-}
-
-func (k *waker) pop(ctx context.Context, active []*consumer, wake []bool) (broker.Token, bool, error) {
-	queues := make([]*keys.Queue, len(active))
-	k.mu.Lock()
-	k.waiting = make(map[*consumer]bool)
+	if len(active) == 0 {
+		return nil, nil, nil
+	}
+	k.first, k.waiting = active[0].keys, make(map[*consumer]bool)
 	for i, c := range active {
-		queues[i] = c.keys
 		k.waiting[c] = wake[i]
 	}
-	k.first = queues[0]
-	b := k.w.broker.With(k.client)
-	k.mu.Unlock()
-	token, ok, err := b.Await(ctx, blockFor, queues, wake, k.w.instance)
+	return active, wake, w.broker.With(k.client)
+}
+
+func (k *waker) pop(ctx context.Context, active []*consumer, wake []bool, from *broker.Broker) (broker.Token, bool, error) {
+	queues := make([]*keys.Queue, len(active))
+	for i, c := range active {
+		queues[i] = c.keys
+	}
+	token, ok, err := from.Await(ctx, blockFor, queues, wake, k.w.instance)
 	k.mu.Lock()
 	k.waiting = nil
 	k.mu.Unlock()
@@ -111,19 +118,26 @@ func (k *waker) use(ctx context.Context, c *consumer, due bool, left map[*consum
 		return
 	}
 	w.mu.Lock()
-	full := w.config.Concurrency-w.running-len(w.buffer)-w.wanted <= 0 || c.room() == 0
+	useless := w.config.Concurrency-w.running-len(w.buffer)-w.wanted <= 0 || c.room() == 0 || c.paused || w.quiet || w.stopping
 	c.hint()
 	w.mu.Unlock()
-	if full || c.paused {
+	if useless {
 		left[c] = true
-		if err := w.broker.Nudge(ctx, c.keys); err != nil && ctx.Err() == nil {
-			w.outage.Event(w.log.Warn()).Err(err).Msg("giving back a wake token failed; a heartbeat makes up for it")
-		}
+		k.giveBack(ctx, c)
 		return
 	}
 	w.nudgeLane()
 	// The exchange that this causes tells within a round trip whether to wait on the queue again.
 	k.pause(ctx, 3*time.Millisecond)
+}
+
+// giveBack leaves a wake token to another worker.
+func (k *waker) giveBack(ctx context.Context, c *consumer) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := k.w.broker.Nudge(ctx, c.keys); err != nil {
+		k.w.outage.Event(k.w.log.Warn()).Err(err).Msg("giving back a wake token failed; a heartbeat makes up for it")
+	}
 }
 
 // pause waits for a queue to fall idle, or d.
@@ -139,7 +153,7 @@ func (k *waker) pause(ctx context.Context, d time.Duration) {
 // idle is told that a queue may have to be waited on. If the pop under way does not, it is ended. Called under
 // Worker.mu.
 func (k *waker) idle(c *consumer) {
-	if c.maybe || c.paused || !c.active || c.broken != nil {
+	if c.maybe || c.paused || !c.active || c.broken != nil || k.w.quiet {
 		return
 	}
 	k.retry.Set()

@@ -141,9 +141,34 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.log.Info().Strs("queues", w.queueNames()).Int("concurrency", w.config.Concurrency).Str("worker", w.instance).Msg("worker started")
 
 	<-intakeCtx.Done()
-	intakeErr := w.drain(plumbingCtx, lanes, intake)
+	err = w.drain(plumbingCtx, lanes, intake)
 	stopPlumbing()
-	return errors.Join(intakeErr, plumbing.Wait())
+	// A Redis that does not answer holds up what waits for it: closing ends that, and the rest is left to its timeouts.
+	small.close()
+	limit, cancel := context.WithTimeout(w.base, leaveWithin)
+	defer cancel()
+	waitAll(limit, plumbing, lanes, intake)
+	return err
+}
+
+// leaveWithin is how long Run waits for services whose calls Redis does not answer, when all else is done.
+const leaveWithin = 500 * time.Millisecond
+
+// waitAll waits for the groups, false when ctx ends first. Their services return no errors.
+func waitAll(ctx context.Context, groups ...*errgroup.Group) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, g := range groups {
+			_ = g.Wait()
+		}
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // smallClients are the connections that must not wait for others.
@@ -194,6 +219,10 @@ func (w *Worker) Quiet(quiet bool) {
 	w.quiet = quiet
 	if quiet {
 		w.giveBackLocked(func(*run) bool { return true })
+	} else {
+		for _, c := range w.consumers {
+			c.hint() // nobody waited for work meanwhile
+		}
 	}
 	w.mu.Unlock()
 	w.log.Info().Bool("quiet", quiet).Msg("worker quiet")
