@@ -1,0 +1,54 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// progress shows on a terminal how far a stream is. A nil one shows nothing.
+type progress struct{ bar *progressbar.ProgressBar }
+
+// newProgress shows a bar where the size of the input is known, else (-1) a spinner.
+func newProgress(w io.Writer, size int64) *progress {
+	if size <= 0 {
+		size = -1
+	}
+	return &progress{progressbar.NewOptions64(size,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionSetWidth(30),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionSpinnerType(14),
+		// Turned by what is done: one that turns by itself goes on drawing after the end.
+		progressbar.OptionSetSpinnerChangeInterval(0),
+		progressbar.OptionSetPredictTime(size > 0),
+		progressbar.OptionClearOnFinish(),
+	)}
+}
+
+// add says that so many more bytes of the input are done with. The bar is for people: its errors are nobody's business.
+func (p *progress) add(size int, c counts) {
+	if p == nil {
+		return
+	}
+	p.bar.Describe(fmt.Sprintf("%d lines", c.in()+c.Rejected))
+	_ = p.bar.Add(size)
+}
+
+// clear takes the bar away until it is drawn next.
+func (p *progress) clear() {
+	if p != nil {
+		_ = p.bar.Clear()
+	}
+}
+
+// end takes the bar away for good.
+func (p *progress) end() {
+	if p != nil {
+		_ = p.bar.Exit()
+		_ = p.bar.Clear()
+	}
+}
