@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"flag"
 	"fmt"
 	"slices"
 	"testing"
@@ -14,15 +13,8 @@ import (
 	"github.com/tidemill/tidemill/internal/keys"
 )
 
-// By default rapid tries 100 plans.
-func init() {
-	if err := flag.Set("rapid.checks", "200"); err != nil {
-		panic(err)
-	}
-}
-
 // TestModel draws plans, runs them on the real scripts in fake time, and judges every step by a model in plain Go.
-// Longer: go test ./internal/broker/ -run TestModel -rapid.checks=10000
+// rapid tries 100 plans unless told: go test ./internal/broker/ -run TestModel -rapid.checks=10000
 func TestModel(t *testing.T) {
 	plans := planGen()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -108,6 +108,25 @@ var ackCases = []testCase{
 		e.total("succeeded", 1)
 		e.counts(1, 0, 0, 0, 0)
 	}},
+	{"ack/runs of tokens with holes", func(e *env) {
+		e.add(1, 60)
+		e.register("s", "t")
+		jobs := e.claim("s", 20)
+		other := e.claim("t", 20) // tokens between two batches of the same session
+		jobs = append(jobs, e.claim("s", 20)...)
+		e.settle("s", "oo", settles([]broker.Claimed{jobs[5], jobs[33]}, broker.Release, 0)...)
+		wrong := claims(jobs)
+		wrong[10].ID, wrong[11].ID = wrong[11].ID, wrong[10].ID // the right tokens on the wrong ids
+		x := e.call("s", 0)
+		x.Done = append(wrong, claims(other[:9])...) // claims of another session
+		refused := append([]int{5, 10, 11, 33}, 40, 41, 42, 43, 44, 45, 46, 47, 48)
+		e.equal("refused", e.exchange(x).Refused, refused)
+		e.total("succeeded", 36)
+		e.total("refused", int64(len(refused)))
+		e.counts(2, 0, 22, 0, 0)
+		e.state(11, broker.StateRunning)
+		e.state(12, broker.StateRunning)
+	}},
 	{"ack/1000 in one call", func(e *env) {
 		e.add(1, 1000)
 		e.register("s")

@@ -20,7 +20,9 @@ local function done()
   call('HINCRBY', META, 'cancelled', 1)
   return {int(now_us), 'CANCELLED', ''}
 end
+local before = head_due()
 if call('ZREM', SCHEDULED, id) == 1 then
+  arm(before, sizes)
   retire(id, envelope, record, CANCELLED, sizes, now)
   return done()
 end

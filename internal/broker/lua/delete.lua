@@ -13,6 +13,7 @@ if now > tonumber(ARGV[2]) then return redis.error_reply('EXPIRED call') end
 local id = ARGV[1]
 local envelope = call('HGET', JOBS, id)
 if not envelope or tombstone(envelope) then return {int(now_us), 'UNKNOWN', ''} end
+local before = head_due()
 if call('ZREM', SCHEDULED, id) + call('ZREM', DEAD, id) + call('ZREM', FINISHED, id) == 0 then
   local at, err2 = locate_running(id, 3)
   if err2 then return err2 end
@@ -20,6 +21,7 @@ if call('ZREM', SCHEDULED, id) + call('ZREM', DEAD, id) + call('ZREM', FINISHED,
   if at.session then return {int(now_us), 'RUNNING', at.session} end
   leave_ghost(id, call('HGET', STATE, id), sizes)
 end
+arm(before, sizes)
 bury({id}, sizes)
 call('HINCRBY', META, 'deleted', 1)
 return {int(now_us), 'DELETED', ''}

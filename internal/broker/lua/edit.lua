@@ -41,9 +41,9 @@ else
 end
 if when and when > now then
   call('ZADD', SCHEDULED, int(when), id)
-  arm(before, sizes)
 else
   call('RPUSH', has(record, SUSPECTED) and SUSPECT or ready(priority(envelope)), entry(id, record))
   wake(sizes, 1)
 end
+arm(before, sizes)
 return {int(now_us), 'EDITED'}

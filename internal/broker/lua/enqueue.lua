@@ -38,28 +38,31 @@ if ARGV[5] ~= '' then
 end
 
 local known = gather('HMGET', JOBS, ids)
-local words, seen, all_created = {}, {}, true
-local jobs, scheduled, lists = {}, {}, {}
+local words, seen = nil, {} -- words only once something was not created
+local jobs, scheduled, lists, created = {}, {}, {}, 0
 for i = 1, #ids do
-  local id, envelope = ids[i], ARGV[i + 5]
-  local word = 'c'
-  if known[i] then
-    word = tombstone(known[i]) and 'x' or 'd'
-  elseif seen[id] then
-    word = 'd'
-  elseif #envelope < 5 or byte(envelope, 1) == 0 or byte(envelope, 3) > 9 or id == NOBODY then
+  local id, envelope, old = ids[i], ARGV[i + 5], known[i]
+  local version, _, p = byte(envelope, 1, 3)
+  local word = old and (tombstone(old) and 'x' or 'd') or seen[id] and 'd'
+  if not word and (#envelope < 5 or version == 0 or p > 9 or id == NOBODY) then
     word = 'e'
   end
-  words[i] = word
-  if word == 'c' then
+  if word then
+    if not words then
+      words = {}
+      for j = 1, #ids do
+        words[j] = 'c'
+      end
+    end
+    words[i] = word
+  else
     seen[id] = true
-    jobs[#jobs + 1] = id
-    jobs[#jobs + 1] = envelope
+    created = created + 1
+    jobs[2 * created - 1], jobs[2 * created] = id, envelope
     if dues and dues[i] > now then
       scheduled[#scheduled + 1] = int(dues[i])
       scheduled[#scheduled + 1] = id
     else
-      local p = byte(envelope, 3)
       local list = lists[p]
       if not list then
         list = {}
@@ -67,13 +70,11 @@ for i = 1, #ids do
       end
       list[#list + 1] = id
     end
-  else
-    all_created = false
   end
 end
 
-local outcomes = all_created and '' or table.concat(words)
-if #jobs > 0 then
+local outcomes = words and table.concat(words) or ''
+if created > 0 then
   local before = #scheduled > 0 and head_due()
   for i = 1, #jobs, STEP do
     -- The first write that could grow: a full Redis refuses it here, with nothing moved.
@@ -94,7 +95,7 @@ if #jobs > 0 then
   if some then
     wake(sizes, 1)
   end
-  call('HINCRBY', META, 'enqueued', #jobs / 2)
+  call('HINCRBY', META, 'enqueued', created)
 end
 
 if ARGV[1] ~= '' then

@@ -226,10 +226,11 @@ local function head_due()
   return head[2] and tonumber(head[2])
 end
 
--- arm pushes a due token when the scheduled set has a new, earlier head.
+-- arm pushes a due token when the scheduled set has a new head: an earlier one, or the next one after its head was
+-- taken away, which to the timer's holder looks as if another had promoted it.
 local function arm(before, sizes)
   local after = head_due()
-  if after and (not before or after < before) and sizes[N_DUE] < 2 then
+  if after and after ~= before and sizes[N_DUE] < 2 then
     call('RPUSH', DUE, '1')
   end
 end

@@ -13,9 +13,11 @@ if now > tonumber(ARGV[1]) then return redis.error_reply('EXPIRED call') end
 local set = ({scheduled = SCHEDULED, dead = DEAD, finished = FINISHED})[ARGV[2]]
 local gone = {}
 if set then
+  local before = head_due()
   gone = call('ZRANGE', set, 0, 249)
   if #gone > 0 then
     chunks('ZREM', set, gone)
+    arm(before, sizes)
     bury(gone, sizes)
     call('HINCRBY', META, 'deleted', #gone)
   end
