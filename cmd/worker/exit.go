@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tidemill/tidemill/internal/cli"
+	"github.com/tidemill/tidemill/queue"
+	"github.com/tidemill/tidemill/worker"
+)
+
+// Exit codes beside those of package cli.
+const (
+	codeUnreachable = 69 // EX_UNAVAILABLE
+	codeDrain       = 75 // EX_TEMPFAIL: what was not done is done by the next worker
+)
+
+// open connects. Its errors have their exit codes.
+func (c *command) open(ctx context.Context, config queue.Config) (*queue.Client, error) {
+	client, err := c.connection.Open(ctx, config)
+	var unreachable *cli.Unreachable
+	if errors.As(err, &unreachable) {
+		return nil, &cli.Exit{Code: codeUnreachable, Err: err}
+	}
+	return client, err
+}
+
+// explain gives an error of the queue or the worker its exit code, and words for people where Redis is away.
+func (c *command) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, worker.ErrDrainTimeout):
+		return &cli.Exit{Code: codeDrain, Err: err}
+	case errors.Is(err, queue.ErrInvalid):
+		return cli.Usage(err)
+	case errors.Is(err, queue.ErrUnavailable):
+		url, from := c.connection.URL()
+		return &cli.Exit{Code: codeUnreachable, Err: &cli.Unreachable{Addr: cli.Address(url), From: from, Err: err}}
+	}
+	return err
+}
+
+// ended answers what ended a run: a second signal shows in the exit code whatever else happened.
+func ended(hard context.Context, err error) error {
+	var signal *cli.SignalError
+	if errors.As(context.Cause(hard), &signal) {
+		return &cli.Exit{Code: signal.Code(), Err: err}
+	}
+	return err
+}

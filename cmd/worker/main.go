@@ -1,0 +1,14 @@
+// Command worker runs the jobs of Tidemill's queues with built-in handlers, shows and steers the queues, and brings
+// everything along to try it: worker dev.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/tidemill/tidemill/internal/cli"
+)
+
+func main() {
+	os.Exit(cli.Run(context.Background(), newCommand()))
+}
