@@ -139,10 +139,14 @@ func (l *lanes) pickLocked(batch []*waiter) []*waiter {
 // turnAway answers those who waited behind a call for which Redis was away too long: each trying for as long in its turn
 // would keep the last of them many times that.
 func (l *lanes) turnAway(err error) {
+	kind := l.client.closed()
+	if kind == nil {
+		kind = ErrUnavailable
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, w := range l.waiting {
-		w.done <- fmt.Errorf("%w: not sent, as the call before it failed: %v", ErrUnavailable, err)
+		w.done <- fmt.Errorf("%w: not sent, as the call before it failed: %v", kind, err)
 	}
 	clear(l.waiting)
 	l.waiting = l.waiting[:0]

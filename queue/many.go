@@ -174,9 +174,9 @@ func (m *many) send(group []*chunk) {
 	err := m.client.resend(m.ctx, func(ctx context.Context) error { return m.attempt(ctx, group, batches, answers) })
 	m.away = errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown)
 	for i, ch := range group {
-		one := answers[i].Err
+		one := outward(answers[i].Err)
 		// No answer at all: a batch before it ended the attempt.
-		if one == nil && answers[i].Outcomes == nil || one != nil && errors.Is(outward(one), ErrUnavailable) {
+		if one == nil && answers[i].Outcomes == nil || errors.Is(one, ErrUnavailable) {
 			one = err
 		}
 		ch.lanes.give(used[i], one)

@@ -98,6 +98,9 @@ func (c *Client) pause(ctx context.Context, queue string, pause bool) (bool, err
 	if err != nil {
 		return false, err
 	}
+	if err := l.list(ctx); err != nil { // a queue may be paused before its first job
+		return false, outward(err)
+	}
 	changed, err := c.broker.Pause(ctx, l.keys, pause)
 	if err != nil {
 		return false, uncertain(err, c.retries)

@@ -31,6 +31,7 @@ type consumer struct {
 	perJob   int // bytes of an envelope, by the last batch
 
 	running, buffered, wanted int
+	runs                      [tags]uint16 // handlers by the tag of their job
 
 	done   []*run // succeeded, not acknowledged yet
 	kept   []kept
@@ -42,6 +43,9 @@ type consumer struct {
 
 	calls reconciliation
 }
+
+// tags is how many there are: so many that few of the running jobs share one.
+const tags = 1 << 14
 
 // batch is the jobs of one claim. The runs live in one piece of memory with it.
 type batch struct {

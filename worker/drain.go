@@ -42,9 +42,16 @@ func (w *Worker) drain(plumbing context.Context, lanes, intake *errgroup.Group) 
 	untold := w.untoldLocked()
 	w.mu.Unlock()
 	if untold > 0 {
-		err = errors.Join(err, fmt.Errorf("redis did not take the outcomes of %d jobs in time: they run again", untold))
+		err = errors.Join(err, fmt.Errorf("%w: %d jobs", ErrUntold, untold))
 	}
-	w.log.Info().Err(err).Msg("worker stopped")
+	if w.config.ExitWhenEmpty {
+		err = errors.Join(err, w.unserved())
+	}
+	if err != nil {
+		w.log.Error().Err(err).Msg("worker stopped")
+	} else {
+		w.log.Info().Msg("worker stopped")
+	}
 	return err
 }
 

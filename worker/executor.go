@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -59,6 +60,23 @@ func (w *Worker) leaveLocked() {
 
 // takeLocked starts the first buffered job.
 func (w *Worker) takeLocked() *run {
+	r := w.popLocked()
+	for r != nil && w.twinLocked(r) {
+		w.failLocked(r, broker.Settle{Verdict: broker.Snooze, Delay: time.Second.Milliseconds()})
+		r = w.popLocked()
+	}
+	if r == nil {
+		return nil
+	}
+	r.phase = started
+	r.c.runs[tag(r)]++
+	r.c.running++
+	w.running++
+	r.ctx = &jobContext{w: w}
+	return r
+}
+
+func (w *Worker) popLocked() *run {
 	if len(w.buffer) == 0 {
 		return nil
 	}
@@ -67,12 +85,29 @@ func (w *Worker) takeLocked() *run {
 	if w.buffer = w.buffer[1:]; len(w.buffer) == 0 {
 		w.buffer = nil
 	}
-	r.phase = started
 	r.c.buffered--
-	r.c.running++
-	w.running++
-	r.ctx = &jobContext{w: w}
 	return r
+}
+
+// tag is a number that two runs of one id share, and others hardly ever.
+func tag(r *run) uint16 { return binary.BigEndian.Uint16(r.claim.ID[14:]) % tags }
+
+// twinLocked tells whether a job's former claim still runs here: no two attempts of one id overlap in a process. That
+// claim is lost then, noticed or not: a Redis that lost its last second lists its jobs again.
+func (w *Worker) twinLocked(r *run) bool {
+	if r.c.runs[tag(r)] == 0 {
+		return false
+	}
+	twin := w.zombies[claimKey{r.c, r.claim.ID}]
+	r.c.each(func(other *run) {
+		if other.phase == started && other.claim.ID == r.claim.ID {
+			twin = other
+		}
+	})
+	if twin != nil {
+		w.gone(r.c, twin.claim, twin)
+	}
+	return twin != nil
 }
 
 // finish is finishLocked for an executor that ends with its job.
@@ -96,6 +131,7 @@ func (w *Worker) finishLocked(r *run, o outcome) {
 	c := r.c
 	w.running--
 	c.running--
+	c.runs[tag(r)]--
 	w.pace.finished++
 	w.unsuspectLocked(r)
 	switch {

@@ -156,8 +156,7 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 	w.startLocked()
 }
 
-// claimedLocked buffers a batch. A job whose former claim still runs here is given back for a moment: no two attempts of
-// one id overlap in a process.
+// claimedLocked buffers a batch.
 func (w *Worker) claimedLocked(c *consumer, a *broker.Exchanged) {
 	b := &batch{runs: make([]run, len(a.Jobs)), open: len(a.Jobs), at: time.Now()}
 	bytes := 0
@@ -169,10 +168,6 @@ func (w *Worker) claimedLocked(c *consumer, a *broker.Exchanged) {
 		if i == 0 && a.Suspect {
 			r.suspect = true
 			w.suspects++
-		}
-		if w.zombies[claimKey{c, job.ID}] != nil {
-			w.failLocked(r, broker.Settle{Verdict: broker.Snooze, Delay: time.Second.Milliseconds()})
-			continue
 		}
 		c.buffered++
 		w.buffer = append(w.buffer, r)

@@ -62,6 +62,8 @@ func (e *env) connect(g *gate) *queue.Client {
 	rdb := e.b.Client(func(o *redis.Options) {
 		if g != nil {
 			o.Dialer = g.dial
+		} else {
+			o.MaxRetries = 5 // the test's own client gets over what it did to its connections
 		}
 		o.ContextTimeoutEnabled, o.DialerRetries = true, 1 // as of a client that Open made
 	})
@@ -85,7 +87,7 @@ type proc struct {
 func (e *env) start(mux *Mux, config Config) *proc {
 	e.Helper()
 	p := e.launch(mux, config)
-	e.wait(time.Second, "the worker's sessions", p.joined)
+	e.wait(10*time.Second, "the worker's sessions", p.joined)
 	return p
 }
 

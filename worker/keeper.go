@@ -3,7 +3,10 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/broker"
 	"github.com/tidemill/tidemill/internal/conn"
@@ -15,14 +18,44 @@ import (
 // of the process and tell what else there is to know.
 type keeper struct {
 	w      *Worker
-	broker *broker.Broker
 	now    *loop.Trigger // beat at once
-	turn   chan struct{} // held during a beat, and for ever after goodbye
 	failed bool
+	turn   chan struct{} // held during a beat, and for ever after goodbye
+
+	mu     sync.Mutex
+	client redis.UniversalClient // of its own, with one connection
 }
 
-func newKeeper(w *Worker, b *broker.Broker) *keeper {
-	return &keeper{w: w, broker: b, now: loop.NewTrigger(), turn: make(chan struct{}, 1)}
+func newKeeper(w *Worker, client redis.UniversalClient) *keeper {
+	return &keeper{w: w, client: client, now: loop.NewTrigger(), turn: make(chan struct{}, 1)}
+}
+
+// broker issues the keeper's calls on its own connection.
+func (k *keeper) broker() *broker.Broker {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.w.broker.With(k.client)
+}
+
+// reconnect replaces the client after a failure: one whose dials failed tries again only once a second, which is too
+// seldom for a short TTL.
+func (k *keeper) reconnect() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_ = k.client.Close()
+	fresh, err := k.w.conn.Dedicated("heartbeat", 1)
+	if err != nil {
+		k.w.log.Error().Err(err).Msg("could not open the connection for heartbeats")
+		return
+	}
+	k.client = fresh
+}
+
+// close ends the keeper's connection.
+func (k *keeper) close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_ = k.client.Close()
 }
 
 // Run beats until ctx ends.
@@ -47,6 +80,7 @@ func (k *keeper) Run(ctx context.Context) error {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			k.failed = true
+			k.reconnect()
 			k.w.outage.Event(k.w.log.Warn()).Err(err).Msg("heartbeat failed; trying again")
 			next = k.w.ttl / 12 // reconnects with less than TTL/6
 		case err == nil && k.failed:
@@ -66,7 +100,7 @@ func (k *keeper) beat(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.ttl/3)
 	defer cancel()
 	beats, epochs := k.compose()
-	nowUS, pulses, err := k.broker.Heartbeat(ctx, w.ttl, beats)
+	nowUS, pulses, err := k.broker().Heartbeat(ctx, w.ttl, beats)
 	if err != nil {
 		return 0, conn.Classify(err)
 	}
@@ -232,7 +266,7 @@ func (k *keeper) goodbye(ctx context.Context) {
 	for i := range beats {
 		beats[i].Mode, beats[i].To = broker.Bye, 0
 	}
-	if _, _, err := k.broker.Heartbeat(ctx, k.w.ttl, beats); err != nil {
+	if _, _, err := k.broker().Heartbeat(ctx, k.w.ttl, beats); err != nil {
 		k.w.log.Warn().Err(err).Msg("could not end the sessions; they expire by themselves")
 	}
 }

@@ -20,20 +20,26 @@ const blockFor = 10 * time.Second
 type waker struct {
 	w     *Worker
 	retry *loop.Trigger
+	pokes sync.WaitGroup
 
 	mu      sync.Mutex
 	client  redis.UniversalClient // of its own, with one connection
 	ended   bool
+	life    context.Context    // of Run
 	waiting map[*consumer]bool // queues whose wake list the pop under way waits on; nil = none is under way
 	first   *keys.Queue        // of the pop under way
 }
 
 func newWaker(w *Worker, client redis.UniversalClient) *waker {
-	return &waker{w: w, client: client, retry: loop.NewTrigger()}
+	return &waker{w: w, client: client, retry: loop.NewTrigger(), life: w.base}
 }
 
 // Run pops until ctx ends. Only closing its client interrupts a blocking pop, so the end of ctx does that.
 func (k *waker) Run(ctx context.Context) error {
+	k.mu.Lock()
+	k.life = ctx
+	k.mu.Unlock()
+	defer k.pokes.Wait()
 	defer k.close()
 	defer context.AfterFunc(ctx, k.close)()
 	left := make(map[*consumer]bool) // left out of the next call
@@ -165,18 +171,18 @@ func (k *waker) idle(c *consumer) {
 	}
 	k.mu.Unlock()
 	if blocked && !(known && waits) {
-		go k.poke(c)
+		k.pokes.Go(func() { k.poke(c) })
 	}
 }
 
 // poke ends the pop under way through a list of the process's own.
 func (k *waker) poke(c *consumer) {
-	ctx, cancel := context.WithTimeout(k.w.base, 5*time.Second)
-	defer cancel()
 	k.mu.Lock()
-	first := k.first
+	first, life := k.first, k.life
 	k.mu.Unlock()
-	if err := k.w.broker.Poke(ctx, first, k.w.instance); err != nil {
+	ctx, cancel := context.WithTimeout(life, 5*time.Second)
+	defer cancel()
+	if err := k.w.broker.Poke(ctx, first, k.w.instance); err != nil && life.Err() == nil {
 		k.w.outage.Event(k.w.log.Warn()).Err(err).Str("queue", c.name).Msg("could not wait on a queue again; a heartbeat makes up for it")
 	}
 }

@@ -22,6 +22,10 @@ import (
 // ErrDrainTimeout is what Run returns when handlers had to be cut off: their jobs went back to the queue.
 var ErrDrainTimeout = errors.New("drain timed out, unfinished jobs were released")
 
+// ErrUntold is what Run returns when Redis did not take the outcomes of jobs in time: they run again once their session
+// has expired.
+var ErrUntold = errors.New("redis did not take outcomes in time, those jobs run again")
+
 // Worker runs the jobs of some queues. It runs once.
 type Worker struct {
 	client   *queue.Client
@@ -109,14 +113,17 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	defer small.close()
-	if err := w.join(ctx); err != nil {
+	if err := w.join(ctx); ctx.Err() != nil {
+		return nil // told to stop before it began
+	} else if err != nil {
 		return err
 	}
 	plumbingCtx, stopPlumbing := context.WithCancel(w.base)
 	defer stopPlumbing()
 	plumbing, plumbingCtx := errgroup.WithContext(plumbingCtx)
 	lanes, lanesCtx := errgroup.WithContext(plumbingCtx)
-	w.keeper = newKeeper(w, w.broker.With(small.heartbeat))
+	w.keeper = newKeeper(w, small.heartbeat)
+	defer w.keeper.close()
 	w.waker = newWaker(w, small.blocking)
 	w.timer = newTimer(w)
 	plumbing.Go(func() error { return w.keeper.Run(plumbingCtx) })

@@ -30,7 +30,7 @@ func (c *command) explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, worker.ErrDrainTimeout):
+	case errors.Is(err, worker.ErrDrainTimeout) && !errors.Is(err, worker.ErrUntold):
 		return &cli.Exit{Code: codeDrain, Err: err}
 	case errors.Is(err, queue.ErrInvalid):
 		return cli.Usage(err)

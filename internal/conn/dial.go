@@ -1,7 +1,11 @@
 package conn
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"time"
 
@@ -27,5 +31,23 @@ func newDialer(opt *redis.Options) dialFunc {
 	if opt.TLSConfig == nil {
 		return dialer.DialContext
 	}
-	return (&tls.Dialer{NetDialer: dialer, Config: opt.TLSConfig}).DialContext
+	secure := &tls.Dialer{NetDialer: dialer, Config: opt.TLSConfig}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := secure.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, handshakeFault(network, addr, err)
+		}
+		return c, nil
+	}
+}
+
+// handshakeFault makes a TLS handshake that broke off or was never answered the failed dial that it is: a plain server
+// waits in silence for what it takes to be a long command. Refused certificates and the caller's own end stay as they are.
+func handshakeFault(network, addr string, err error) error {
+	var op *net.OpError
+	broken := errors.As(err, &op) && op.Op != "dial" && op.Op != "remote error"
+	if !broken && (op != nil || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, io.EOF)) {
+		return err
+	}
+	return &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("no TLS handshake with %s (if it does not speak TLS, use redis://): %w", addr, err)}
 }

@@ -1,0 +1,130 @@
+package worker
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/tidemill/tidemill/queue"
+)
+
+// taken serves "job" and notes whose turn it was; each takes 1 ms.
+func taken(order *[]queue.Info) *Mux {
+	mux := NewMux()
+	mux.HandleKind("job", func(_ context.Context, job *queue.Job[queue.Raw]) error {
+		*order = append(*order, job.Info)
+		time.Sleep(time.Millisecond)
+		return nil
+	})
+	return mux
+}
+
+func (e *env) addMany(n int, options ...queue.Option) {
+	e.Helper()
+	_, err := e.client.EnqueueMany(e.ctx, queue.Items(make([]plain, n), options...))
+	e.must(err)
+}
+
+// plain is a "job" of no args.
+type plain struct{}
+
+func (plain) Kind() string { return "job" }
+
+func TestPrioritiesComeInOrder(t *testing.T) {
+	inBubble(t, func(e *env) {
+		for _, p := range []int{0, 9, 4, 1, 7} {
+			e.addMany(10, queue.Priority(p))
+		}
+		var order []queue.Info
+		e.start(taken(&order), Config{Concurrency: 1})
+		e.drained(10 * time.Second)
+		for i, info := range order {
+			if want := []int{9, 7, 4, 1, 0}[i/10]; info.Priority != want {
+				t.Fatalf("place %d has priority %d, want %d", i, info.Priority, want)
+			}
+		}
+	})
+}
+
+func TestWeightsShareTheWorker(t *testing.T) {
+	for name, concurrency := range map[string]int{"one slot": 1, "five slots": 5, "forty slots": 40} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(e *env) {
+				weights := map[string]int{"a": 6, "b": 3, "c": 1}
+				var queues []Queue
+				for _, name := range []string{"a", "b", "c"} {
+					queues = append(queues, Queue{Name: name, Weight: weights[name]})
+					e.addMany(1200, queue.Queue(name))
+				}
+				var order []queue.Info
+				p := e.start(taken(&order), Config{Queues: queues, Concurrency: concurrency})
+				e.wait(time.Minute, "a thousand", func() bool { return len(order) >= 1000 })
+				p.stopClean()
+				got := make(map[string]int)
+				for _, info := range order[:1000] {
+					got[info.Queue]++
+				}
+				for name, weight := range weights {
+					if share := got[name]; share < weight*90 || share > weight*110 {
+						t.Errorf("queue %s with weight %d got %d of 1000", name, weight, share)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A queue that has nothing leaves its share to the others.
+func TestIdleQueueCostsNothing(t *testing.T) {
+	inBubble(t, func(e *env) {
+		e.addMany(100, queue.Queue("small"))
+		var order []queue.Info
+		e.start(taken(&order), Config{Queues: []Queue{{Name: "big", Weight: 100}, {Name: "small"}}, Concurrency: 10})
+		began := time.Now()
+		e.wait(time.Second, "all", func() bool { return len(order) == 100 })
+		if took := time.Since(began); took > 50*time.Millisecond {
+			t.Errorf("100 jobs of 1 ms in 10 slots took %v", took)
+		}
+	})
+}
+
+func TestStrictOrder(t *testing.T) {
+	inBubble(t, func(e *env) {
+		e.addMany(50, queue.Queue("second"))
+		e.addMany(50, queue.Queue("first"))
+		var order []queue.Info
+		e.start(taken(&order), Config{Queues: []Queue{{Name: "first"}, {Name: "second"}}, Concurrency: 1, Strict: true})
+		e.wait(time.Minute, "all", func() bool { return len(order) == 100 })
+		for i, info := range order {
+			if (info.Queue == "first") != (i < 50) {
+				t.Fatalf("place %d went to queue %s", i, info.Queue)
+			}
+		}
+	})
+}
+
+func TestConcurrencyOfOneQueue(t *testing.T) {
+	inBubble(t, func(e *env) {
+		now, most := map[string]int{}, map[string]int{}
+		mux := NewMux()
+		mux.HandleKind("job", func(_ context.Context, job *queue.Job[queue.Raw]) error {
+			now[job.Queue]++
+			most[job.Queue] = max(most[job.Queue], now[job.Queue])
+			time.Sleep(100 * time.Millisecond)
+			now[job.Queue]--
+			return nil
+		})
+		e.addMany(30, queue.Queue("slow"))
+		e.addMany(30, queue.Queue("free"))
+		e.start(mux, Config{Queues: []Queue{{Name: "slow", Concurrency: 2}, {Name: "free"}}, Concurrency: 8})
+		time.Sleep(1700 * time.Millisecond) // 15 rounds of 2 for the one; the other needs 5 of at least 6
+		for _, name := range []string{"slow", "free"} {
+			if n, err := e.client.Counts(e.ctx, name); err != nil || n.Succeeded != 30 {
+				t.Errorf("queue %s: %+v, %v", name, n, err)
+			}
+		}
+		if most["slow"] != 2 || most["free"] < 6 || most["free"] > 8 {
+			t.Errorf("at once: %v", most)
+		}
+	})
+}
