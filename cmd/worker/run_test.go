@@ -149,6 +149,24 @@ func TestExitWhenEmptyWaitsForOthers(t *testing.T) {
 	t.Errorf("took %v to notice that all is done, want 100 ms at most", best)
 }
 
+// A queue that cannot be served must not hold up the end of a run that waits for the queues to be empty: its fault is
+// the run's.
+func TestExitWhenEmptyBesideABrokenQueue(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Server(t)
+	client := open(t, srv.URL())
+	if err := client.Redis().Set(context.Background(), "tm:{broken}:jobs", "text", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	id := enqueue(t, client, "noop", `{}`, queue.Retain(time.Hour))
+	p := run(t, []string{"REDIS_URL=" + srv.URL()}, workerPath, "run", "--queues", "broken,default", "--exit-when-empty")
+	p.wantCode(1)
+	p.says(&p.err, `queue "broken" is stopped: key "tm:{broken}:jobs" holds another type`)
+	if got := get(t, client, id).State; got != queue.Succeeded {
+		t.Errorf("the job of the other queue is %s", got)
+	}
+}
+
 func TestTermDrains(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Server(t)
