@@ -64,7 +64,7 @@ func TestDrainWithScheduledOnly(t *testing.T) {
 // What a call claims whose answer comes during the drain goes back, in its order and at once.
 func TestDrainWhileClaiming(t *testing.T) {
 	inBubble(t, func(e *env) {
-		var order []queue.Info
+		var order list[queue.Info]
 		p := e.start(taken(&order), Config{Concurrency: 20})
 		e.b.Delay(delayed(script("exchange"), 300*time.Millisecond))
 		for i := range 50 {
@@ -76,7 +76,7 @@ func TestDrainWhileClaiming(t *testing.T) {
 		e.b.Delay(nil)
 		e.start(taken(&order), Config{Concurrency: 1})
 		e.drained(time.Second)
-		for i, info := range order {
+		for i, info := range order.all() {
 			if info.Key != fmt.Sprint(i) || info.Crashes != 0 {
 				t.Fatalf("place %d was taken by %s, crashes %d", i, info.Key, info.Crashes)
 			}
@@ -93,7 +93,7 @@ func TestDrainWhileRunning(t *testing.T) {
 		})
 		p := e.start(r.Mux, Config{Concurrency: 5})
 		e.addMany(30)
-		e.wait(time.Second, "the handlers", func() bool { return len(r.starts) == 5 })
+		e.wait(time.Second, "the handlers", func() bool { return r.n() == 5 })
 		p.wantStop(nil, 20*time.Second)
 		e.wantLeft(25, 0, 5)
 	})
@@ -102,25 +102,25 @@ func TestDrainWhileRunning(t *testing.T) {
 // Those that do not are told to end, and go to the front with no attempt used.
 func TestDrainTimesOut(t *testing.T) {
 	inBubble(t, func(e *env) {
-		var causes []error
+		var causes list[error]
 		r := newRig(blocked(&causes))
 		p := e.start(r.Mux, Config{Concurrency: 5})
 		for i := range 8 {
 			e.add("job", queue.ID(fmt.Sprint(i)))
 		}
-		e.wait(time.Second, "the handlers", func() bool { return len(r.starts) == 5 })
+		e.wait(time.Second, "the handlers", func() bool { return r.n() == 5 })
 		p.wantStop(ErrDrainTimeout, DefaultDrain+100*time.Millisecond)
 		e.wantLeft(8, 0, 0)
-		for _, cause := range causes {
+		for _, cause := range causes.all() {
 			if !errors.Is(cause, queue.ErrDraining) {
 				t.Errorf("cause: %v", cause)
 			}
 		}
-		var order []queue.Info
+		var order list[queue.Info]
 		e.start(taken(&order), Config{Concurrency: 1})
 		e.drained(time.Second)
 		front := make(map[string]bool)
-		for _, info := range order[:5] {
+		for _, info := range order.all()[:5] {
 			front[info.Key] = true
 			if info.Attempt != 1 || info.Crashes != 0 {
 				t.Errorf("job %s: %+v", info.Key, info)
@@ -134,11 +134,11 @@ func TestDrainTimesOut(t *testing.T) {
 
 func TestAbortEndsTheDrain(t *testing.T) {
 	inBubble(t, func(e *env) {
-		var causes []error
+		var causes list[error]
 		r := newRig(blocked(&causes))
 		p := e.start(r.Mux, Config{})
 		e.add("job")
-		e.wait(time.Second, "the handler", func() bool { return len(r.starts) == 1 })
+		e.wait(time.Second, "the handler", func() bool { return r.n() == 1 })
 		time.AfterFunc(3*time.Second, p.w.Abort)
 		p.wantStop(ErrDrainTimeout, 3100*time.Millisecond)
 		e.wantLeft(1, 0, 0)
@@ -155,7 +155,7 @@ func TestDrainLeavesStuckHandler(t *testing.T) {
 		})
 		p := e.start(r.Mux, Config{Drain: time.Second, Settle: 3 * time.Second})
 		id := e.add("job")
-		e.wait(time.Second, "the handler", func() bool { return len(r.starts) == 1 })
+		e.wait(time.Second, "the handler", func() bool { return r.n() == 1 })
 		p.wantStop(ErrDrainTimeout, 4*time.Second)
 		e.wantLeft(1, 0, 0)
 		close(release)
@@ -171,7 +171,7 @@ func TestDrainWhileSettling(t *testing.T) {
 		p := e.start(r.Mux, Config{})
 		e.b.Delay(delayed(script("exchange", "fail"), 700*time.Millisecond))
 		e.add("job")
-		e.wait(2*time.Second, "the handler", func() bool { return len(r.starts) == 1 })
+		e.wait(2*time.Second, "the handler", func() bool { return r.n() == 1 })
 		time.Sleep(5 * time.Millisecond)
 		p.wantStop(nil, 2*time.Second)
 		e.wantLeft(0, 0, 1)
@@ -182,12 +182,15 @@ func TestDrainWhileSettling(t *testing.T) {
 func TestStopInsideAHandler(t *testing.T) {
 	inBubble(t, func(e *env) {
 		var p *proc
+		ready := make(chan struct{})
 		r := newRig(func(ctx context.Context, _ *queue.Job[queue.Raw]) error {
+			<-ready
 			p.end()
 			time.Sleep(time.Second)
 			return ctx.Err() // its own context is not the one that ended
 		})
 		p = e.start(r.Mux, Config{})
+		close(ready)
 		e.add("job")
 		<-p.done
 		if p.err != nil {
@@ -221,7 +224,7 @@ func TestDrainWithoutRedis(t *testing.T) {
 				})
 				p := e.start(r.Mux, Config{Concurrency: 5, Drain: time.Second, Settle: 2 * time.Second})
 				e.addMany(9)
-				e.wait(time.Second, "the handlers", func() bool { return len(r.starts) == 5 })
+				e.wait(time.Second, "the handlers", func() bool { return r.n() == 5 })
 				back := e.blackout(c.frozen)
 				time.Sleep(100 * time.Millisecond)
 				err, took := p.stop()
@@ -237,10 +240,10 @@ func TestDrainWithoutRedis(t *testing.T) {
 				e.start(second.Mux, Config{})
 				e.drained(20 * time.Second)
 				// What was acknowledged in the sockets of the frozen server counts; the others run again.
-				if n := e.counts(); n.Succeeded != 9 || n.Failed != 0 || len(second.starts) > 9 {
-					t.Errorf("%d starts, %+v", len(second.starts), n)
+				if n := e.counts(); n.Succeeded != 9 || n.Failed != 0 || second.n() > 9 {
+					t.Errorf("%d starts, %+v", second.n(), n)
 				}
-				for _, info := range second.infos {
+				for _, info := range second.infos() {
 					if info.Attempt != 1 {
 						t.Errorf("an attempt was charged: %+v", info)
 					}

@@ -14,7 +14,7 @@ func TestExitWhenEmpty(t *testing.T) {
 		var r *rig
 		r = newRig(func(context.Context, *queue.Job[queue.Raw]) error {
 			time.Sleep(3 * time.Second)
-			if len(r.starts) == 1 {
+			if r.n() == 1 {
 				return queue.RetryAfter(errors.New("once more"), 5*time.Second)
 			}
 			return nil
@@ -36,13 +36,13 @@ func TestExitWhenEmpty(t *testing.T) {
 // What another worker runs counts until it ends or is taken back.
 func TestExitWhenEmptyWaitsForOthers(t *testing.T) {
 	inBubble(t, func(e *env) {
-		var causes []error
+		var causes list[error]
 		a, b := newRig(blocked(&causes)), newRig(succeed)
 		p := e.start(a.Mux, Config{})
 		e.add("job")
-		e.wait(time.Second, "the handler", func() bool { return len(a.starts) == 1 })
+		e.wait(time.Second, "the handler", func() bool { return a.n() == 1 })
 		other := e.launch(b.Mux, Config{ExitWhenEmpty: true})
-		time.Sleep(time.Minute)
+		time.Sleep(10 * time.Second)
 		select {
 		case <-other.done:
 			t.Fatal("it did not wait")
@@ -50,8 +50,8 @@ func TestExitWhenEmptyWaitsForOthers(t *testing.T) {
 		}
 		p.gate.close()
 		<-other.done
-		if other.err != nil || len(b.starts) != 1 {
-			t.Errorf("Run returned %v after %d starts", other.err, len(b.starts))
+		if other.err != nil || b.n() != 1 {
+			t.Errorf("Run returned %v after %d starts", other.err, b.n())
 		}
 	})
 }

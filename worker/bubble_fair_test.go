@@ -9,10 +9,10 @@ import (
 )
 
 // taken serves "job" and notes whose turn it was; each takes 1 ms.
-func taken(order *[]queue.Info) *Mux {
+func taken(order *list[queue.Info]) *Mux {
 	mux := NewMux()
 	mux.HandleKind("job", func(_ context.Context, job *queue.Job[queue.Raw]) error {
-		*order = append(*order, job.Info)
+		order.add(job.Info)
 		time.Sleep(time.Millisecond)
 		return nil
 	})
@@ -35,10 +35,10 @@ func TestPrioritiesComeInOrder(t *testing.T) {
 		for _, p := range []int{0, 9, 4, 1, 7} {
 			e.addMany(10, queue.Priority(p))
 		}
-		var order []queue.Info
+		var order list[queue.Info]
 		e.start(taken(&order), Config{Concurrency: 1})
 		e.drained(10 * time.Second)
-		for i, info := range order {
+		for i, info := range order.all() {
 			if want := []int{9, 7, 4, 1, 0}[i/10]; info.Priority != want {
 				t.Fatalf("place %d has priority %d, want %d", i, info.Priority, want)
 			}
@@ -56,12 +56,12 @@ func TestWeightsShareTheWorker(t *testing.T) {
 					queues = append(queues, Queue{Name: name, Weight: weights[name]})
 					e.addMany(1200, queue.Queue(name))
 				}
-				var order []queue.Info
+				var order list[queue.Info]
 				p := e.start(taken(&order), Config{Queues: queues, Concurrency: concurrency})
-				e.wait(time.Minute, "a thousand", func() bool { return len(order) >= 1000 })
+				e.wait(time.Minute, "a thousand", func() bool { return order.len() >= 1000 })
 				p.stopClean()
 				got := make(map[string]int)
-				for _, info := range order[:1000] {
+				for _, info := range order.all()[:1000] {
 					got[info.Queue]++
 				}
 				for name, weight := range weights {
@@ -78,10 +78,10 @@ func TestWeightsShareTheWorker(t *testing.T) {
 func TestIdleQueueCostsNothing(t *testing.T) {
 	inBubble(t, func(e *env) {
 		e.addMany(100, queue.Queue("small"))
-		var order []queue.Info
+		var order list[queue.Info]
 		e.start(taken(&order), Config{Queues: []Queue{{Name: "big", Weight: 100}, {Name: "small"}}, Concurrency: 10})
 		began := time.Now()
-		e.wait(time.Second, "all", func() bool { return len(order) == 100 })
+		e.wait(time.Second, "all", func() bool { return order.len() == 100 })
 		if took := time.Since(began); took > 50*time.Millisecond {
 			t.Errorf("100 jobs of 1 ms in 10 slots took %v", took)
 		}
@@ -92,10 +92,10 @@ func TestStrictOrder(t *testing.T) {
 	inBubble(t, func(e *env) {
 		e.addMany(50, queue.Queue("second"))
 		e.addMany(50, queue.Queue("first"))
-		var order []queue.Info
+		var order list[queue.Info]
 		e.start(taken(&order), Config{Queues: []Queue{{Name: "first"}, {Name: "second"}}, Concurrency: 1, Strict: true})
-		e.wait(time.Minute, "all", func() bool { return len(order) == 100 })
-		for i, info := range order {
+		e.wait(time.Minute, "all", func() bool { return order.len() == 100 })
+		for i, info := range order.all() {
 			if (info.Queue == "first") != (i < 50) {
 				t.Fatalf("place %d went to queue %s", i, info.Queue)
 			}
@@ -105,13 +105,11 @@ func TestStrictOrder(t *testing.T) {
 
 func TestConcurrencyOfOneQueue(t *testing.T) {
 	inBubble(t, func(e *env) {
-		now, most := map[string]int{}, map[string]int{}
+		gauges := map[string]*gauge{"slow": {}, "free": {}}
 		mux := NewMux()
 		mux.HandleKind("job", func(_ context.Context, job *queue.Job[queue.Raw]) error {
-			now[job.Queue]++
-			most[job.Queue] = max(most[job.Queue], now[job.Queue])
+			defer gauges[job.Queue].enter()()
 			time.Sleep(100 * time.Millisecond)
-			now[job.Queue]--
 			return nil
 		})
 		e.addMany(30, queue.Queue("slow"))
@@ -123,8 +121,9 @@ func TestConcurrencyOfOneQueue(t *testing.T) {
 				t.Errorf("queue %s: %+v, %v", name, n, err)
 			}
 		}
-		if most["slow"] != 2 || most["free"] < 6 || most["free"] > 8 {
-			t.Errorf("at once: %v", most)
+		_, slow := gauges["slow"].read()
+		if _, free := gauges["free"].read(); slow != 2 || free < 6 || free > 8 {
+			t.Errorf("at once: %d and %d", slow, free)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,13 +19,13 @@ func TestBlackoutExpiresNobody(t *testing.T) {
 	for name, frozen := range map[string]bool{"refused": false, "frozen": true} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(e *env) {
-				ended := 0
+				var ended list[bool]
 				handler := func(ctx context.Context, _ *queue.Job[queue.Raw]) error {
 					select {
 					case <-ctx.Done():
 						return context.Cause(ctx)
 					case <-time.After(90 * time.Second):
-						ended++
+						ended.add(true)
 						return nil
 					}
 				}
@@ -32,19 +33,19 @@ func TestBlackoutExpiresNobody(t *testing.T) {
 				e.start(a.Mux, Config{Concurrency: 6})
 				e.start(b.Mux, Config{Concurrency: 6})
 				e.addMany(10, queue.Retain(time.Hour))
-				e.wait(time.Second, "the handlers", func() bool { return len(a.starts)+len(b.starts) == 10 })
+				e.wait(time.Second, "the handlers", func() bool { return a.n()+b.n() == 10 })
 				time.Sleep(777 * time.Millisecond)
 				back := e.blackout(frozen)
 				time.Sleep(time.Minute)
 				back()
 				began := time.Now()
 				fresh := e.add("job")
-				e.wait(5*time.Second, "a new job to start", func() bool { return len(a.starts)+len(b.starts) == 11 })
+				e.wait(5*time.Second, "a new job to start", func() bool { return a.n()+b.n() == 11 })
 				t.Logf("resumed after %v", time.Since(began))
 				e.drained(3 * time.Minute)
 				e.wantState(fresh, "")
-				if n := e.counts(); n.Succeeded != 11 || n.Recovered != 0 || n.Failed != 0 || n.Refused != 0 || ended != 11 {
-					t.Errorf("%d ended, %+v", ended, n)
+				if n := e.counts(); n.Succeeded != 11 || n.Recovered != 0 || n.Failed != 0 || n.Refused != 0 || ended.len() != 11 {
+					t.Errorf("%d ended, %+v", ended.len(), n)
 				}
 				if lost := e.logs.find("session lost"); len(lost) != 0 {
 					t.Errorf("logged %v", lost)
@@ -62,15 +63,36 @@ func (e *env) blackout(frozen bool) (back func()) {
 	}
 	e.b.Refuse(true)
 	e.b.Cut()
-	return func() { e.b.Refuse(false) }
+	return func() {
+		e.b.Refuse(false)
+		for e.client.Ping(e.ctx) != nil { // the test's own connections are broken too
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// tally counts by name.
+type tally struct {
+	mu sync.Mutex
+	n  map[string]int
+}
+
+// count counts once more and answers what it was before.
+func (t *tally) count(name string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == nil {
+		t.n = make(map[string]int)
+	}
+	t.n[name]++
+	return t.n[name] - 1
 }
 
 // chaos is a mux whose jobs take every way out, and the number of calls for each job and attempt.
-func chaos(calls map[string]int) *Mux {
+func chaos(calls *tally) *Mux {
 	mux := NewMux()
 	mux.HandleKind("job", func(_ context.Context, job *queue.Job[queue.Raw]) error {
-		call := calls[job.Key]
-		calls[job.Key]++
+		call := calls.count(job.Key)
 		time.Sleep(time.Duration(len(job.Key)) * time.Millisecond)
 		switch kind := job.Key[0]; {
 		case call > 0:
@@ -106,7 +128,7 @@ func (e *env) addChaos(n int) (ids []string) {
 }
 
 // wantChaos holds what became of the jobs against what had to.
-func (e *env) wantChaos(ids []string, calls map[string]int) {
+func (e *env) wantChaos(ids []string, calls *tally) {
 	e.Helper()
 	e.drained(5 * time.Minute)
 	for _, id := range ids {
@@ -114,8 +136,8 @@ func (e *env) wantChaos(ids []string, calls map[string]int) {
 		if id[0] == 'f' || id[0] == 's' {
 			want = 2
 		}
-		if calls[id] != want {
-			e.Errorf("job %s was called %d times, want %d", id, calls[id], want)
+		if got := calls.count(id); got != want {
+			e.Errorf("job %s was called %d times, want %d", id, got, want)
 		}
 		s, err := e.client.Get(e.ctx, queue.DefaultQueue, id)
 		switch {
@@ -139,7 +161,7 @@ func TestLostReplies(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			inBubble(t, func(e *env) {
-				ids, calls := e.addChaos(300), make(map[string]int)
+				ids, calls := e.addChaos(300), new(tally)
 				rnd := rand.New(rand.NewPCG(seed, 1))
 				hit := script("exchange", "fail", "heartbeat", "promote", "nudge")
 				e.b.DropReplies(func(cmd string, args []string) bool { return hit(cmd, args) && rnd.IntN(100) < 15 })
@@ -162,15 +184,15 @@ func TestLateAndReorderedCalls(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			inBubble(t, func(e *env) {
-				ids, calls := e.addChaos(200), make(map[string]int)
-				rnd := rand.New(rand.NewPCG(seed, 2))
+				ids, calls := e.addChaos(200), new(tally)
+				rnd, pause := rand.New(rand.NewPCG(seed, 2)), rand.New(rand.NewPCG(seed, 3))
 				hit := script("exchange", "fail", "promote")
-				held := 0
+				var held list[bool]
 				hold := func() func() {
 					return e.b.HoldRequest(func(cmd string, args []string) bool {
 						late := hit(cmd, args) && rnd.IntN(100) < 8
 						if late {
-							held++
+							held.add(true)
 						}
 						return late
 					})
@@ -178,12 +200,12 @@ func TestLateAndReorderedCalls(t *testing.T) {
 				e.start(chaos(calls), Config{Concurrency: 4})
 				for range 20 {
 					release := hold()
-					time.Sleep(time.Duration(rnd.IntN(8000)) * time.Millisecond)
+					time.Sleep(time.Duration(pause.IntN(8000)) * time.Millisecond)
 					release()
 				}
 				e.wantChaos(ids, calls)
-				if held < 5 {
-					t.Errorf("only %d calls were late", held)
+				if held.len() < 5 {
+					t.Errorf("only %d calls were late", held.len())
 				}
 			})
 		})
@@ -209,17 +231,17 @@ func TestWrongKeyStopsOneQueue(t *testing.T) {
 				began := time.Now()
 				e.add("job", queue.Queue("other"))
 				e.add("job", queue.Queue("other"), queue.In(3*time.Second))
-				e.wait(10*time.Second, "the other queue's jobs", func() bool { return len(r.starts) == 2 })
-				if late := r.starts[0].Sub(began); late > 50*time.Millisecond {
+				e.wait(10*time.Second, "the other queue's jobs", func() bool { return r.n() == 2 })
+				if late := r.at(0).Sub(began); late > 50*time.Millisecond {
 					t.Errorf("the first was %v late", late)
 				}
-				if late := r.starts[1].Sub(began) - 3*time.Second; late > 50*time.Millisecond {
+				if late := r.at(1).Sub(began) - 3*time.Second; late > 50*time.Millisecond {
 					t.Errorf("the second was %v late", late)
 				}
 				e.b.M.Del(key)
 				e.wait(5*time.Second, "the queue to be mended", func() bool { return len(e.logs.find("queue mended")) == 1 })
 				e.add("job")
-				e.wait(5*time.Second, "its job", func() bool { return len(r.starts) == 3 })
+				e.wait(5*time.Second, "its job", func() bool { return r.n() == 3 })
 				p.stopClean()
 			})
 		})
@@ -233,7 +255,7 @@ func TestWrongKeyKeepsOutcomes(t *testing.T) {
 		r := newRig(func(context.Context, *queue.Job[queue.Raw]) error { return <-release })
 		p := e.start(r.Mux, Config{Retry: steady})
 		good, bad := e.add("job"), e.add("job")
-		e.wait(time.Second, "the handlers", func() bool { return len(r.starts) == 2 })
+		e.wait(time.Second, "the handlers", func() bool { return r.n() == 2 })
 		e.must(e.b.M.Set(e.q.Key(keys.Dead), "not ours"))
 		release <- nil
 		release <- errors.New("no")

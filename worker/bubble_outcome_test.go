@@ -15,26 +15,6 @@ import (
 // steady is a retry policy without chance.
 var steady = Backoff{Base: 10 * time.Second, Cap: time.Hour, Factor: 2}
 
-// rig is a mux with one kind, "job", and what its attempts saw.
-type rig struct {
-	*Mux
-	starts []time.Time
-	tokens []int64
-	infos  []queue.Info
-}
-
-// newRig serves "job" by fn; attempts do not overlap in the tests that use it.
-func newRig(fn func(ctx context.Context, job *queue.Job[queue.Raw]) error, options ...HandleOption) *rig {
-	r := &rig{Mux: NewMux()}
-	r.HandleKind("job", func(ctx context.Context, job *queue.Job[queue.Raw]) error {
-		r.starts = append(r.starts, time.Now())
-		r.tokens = append(r.tokens, job.Token())
-		r.infos = append(r.infos, job.Info)
-		return fn(ctx, job)
-	}, options...)
-	return r
-}
-
 func succeed(context.Context, *queue.Job[queue.Raw]) error { return nil }
 
 func TestSuccessLeavesNothing(t *testing.T) {
@@ -44,8 +24,8 @@ func TestSuccessLeavesNothing(t *testing.T) {
 		id := e.add("job", queue.Meta("who", "me"))
 		e.drained(time.Second)
 		p.stopClean()
-		if len(r.starts) != 1 || r.infos[0].ID != id || r.infos[0].Attempt != 1 || r.infos[0].Meta["who"] != "me" {
-			t.Fatalf("attempts: %+v", r.infos)
+		if r.n() != 1 || r.info(0).ID != id || r.info(0).Attempt != 1 || r.info(0).Meta["who"] != "me" {
+			t.Fatalf("attempts: %+v", r.infos())
 		}
 		e.wantState(id, "")
 		if n := e.counts(); n.Succeeded != 1 || n.Failed != 0 || n.Refused != 0 {
@@ -66,7 +46,7 @@ func TestRetriesBackOff(t *testing.T) {
 		failures := 3
 		var r *rig
 		r = newRig(func(context.Context, *queue.Job[queue.Raw]) error {
-			if n := len(r.starts); n <= failures {
+			if n := r.n(); n <= failures {
 				return fmt.Errorf("no luck %d", n)
 			}
 			return nil
@@ -75,19 +55,19 @@ func TestRetriesBackOff(t *testing.T) {
 		id := e.add("job", queue.Retain(time.Hour))
 		e.drained(5 * time.Minute)
 		s := e.wantState(id, queue.Succeeded)
-		if len(r.starts) != 4 || s.Attempts != 4 {
-			t.Fatalf("%d starts, %d attempts", len(r.starts), s.Attempts)
+		if r.n() != 4 || s.Attempts != 4 {
+			t.Fatalf("%d starts, %d attempts", r.n(), s.Attempts)
 		}
 		for i, want := range []time.Duration{10 * time.Second, 20 * time.Second, 40 * time.Second} {
-			late := r.starts[i+1].Sub(r.starts[i]) - want
+			late := r.at(i+1).Sub(r.at(i)) - want
 			if late < 0 || late > 5*time.Millisecond {
 				t.Errorf("retry %d came %v after its time", i+1, late)
 			}
-			if f := s.Errors[i]; f.Attempt != i+1 || f.Error != fmt.Sprintf("no luck %d", i+1) || f.At.Sub(r.starts[i]).Abs() > time.Second {
+			if f := s.Errors[i]; f.Attempt != i+1 || f.Error != fmt.Sprintf("no luck %d", i+1) || f.At.Sub(r.at(i)).Abs() > time.Second {
 				t.Errorf("failure %d: %+v", i, f)
 			}
-			if r.infos[i+1].Attempt != i+2 || r.tokens[i+1] <= r.tokens[i] {
-				t.Errorf("attempt %d: number %d, tokens %v", i+2, r.infos[i+1].Attempt, r.tokens)
+			if r.info(i+1).Attempt != i+2 || r.token(i+1) <= r.token(i) {
+				t.Errorf("attempt %d: number %d, token %d after %d", i+2, r.info(i+1).Attempt, r.token(i+1), r.token(i))
 			}
 		}
 		if n := e.counts(); n.Failed != 3 || n.Succeeded != 1 {
@@ -104,7 +84,7 @@ func TestPolicyOfKindWins(t *testing.T) {
 	inBubble(t, func(e *env) {
 		var r *rig
 		r = newRig(func(context.Context, *queue.Job[queue.Raw]) error {
-			if len(r.starts) == 1 {
+			if r.n() == 1 {
 				return errors.New("no")
 			}
 			return nil
@@ -112,7 +92,7 @@ func TestPolicyOfKindWins(t *testing.T) {
 		e.start(r.Mux, Config{Retry: steady})
 		e.add("job")
 		e.drained(time.Minute)
-		if late := r.starts[1].Sub(r.starts[0]) - 7*time.Second; late < 0 || late > 5*time.Millisecond {
+		if late := r.at(1).Sub(r.at(0)) - 7*time.Second; late < 0 || late > 5*time.Millisecond {
 			t.Errorf("the retry came %v after its time", late)
 		}
 	})
@@ -141,7 +121,7 @@ func TestVerdictsOfHandlers(t *testing.T) {
 			inBubble(t, func(e *env) {
 				var r *rig
 				r = newRig(func(context.Context, *queue.Job[queue.Raw]) error {
-					if len(r.starts) == 1 {
+					if r.n() == 1 {
 						return c.first
 					}
 					return nil
@@ -158,12 +138,12 @@ func TestVerdictsOfHandlers(t *testing.T) {
 					t.Errorf("%s with %d attempts, reason %q", s.State, s.Attempts, s.Reason)
 				}
 				if c.delay == 0 {
-					if len(r.starts) != 1 {
-						t.Errorf("%d starts", len(r.starts))
+					if r.n() != 1 {
+						t.Errorf("%d starts", r.n())
 					}
 					return
 				}
-				if late := r.starts[1].Sub(r.starts[0]) - c.delay; late < -time.Microsecond || late > 10*time.Millisecond {
+				if late := r.at(1).Sub(r.at(0)) - c.delay; late < -time.Microsecond || late > 10*time.Millisecond {
 					t.Errorf("the second start came %v after its time", late)
 				}
 			})
@@ -178,13 +158,13 @@ func TestMaxAttemptsEndInDead(t *testing.T) {
 		id := e.add("job", queue.MaxAttempts(3))
 		e.drained(5 * time.Minute)
 		s := e.wantState(id, queue.DeadState)
-		if len(r.starts) != 3 || s.Attempts != 3 || s.Reason != "never works" || len(s.Errors) != 3 || s.EndedAt.Sub(r.starts[2]).Abs() > time.Second {
-			t.Errorf("%d starts, %+v", len(r.starts), s)
+		if r.n() != 3 || s.Attempts != 3 || s.Reason != "never works" || len(s.Errors) != 3 || s.EndedAt.Sub(r.at(2)).Abs() > time.Second {
+			t.Errorf("%d starts, %+v", r.n(), s)
 		}
 		e.must(e.client.Redrive(e.ctx, "default", id.String()))
 		e.drained(5 * time.Minute)
-		if s := e.wantState(id, queue.DeadState); len(r.starts) != 6 || s.Attempts != 3 || len(s.Errors) != 6 {
-			t.Errorf("after a redrive: %d starts, %+v", len(r.starts), s)
+		if s := e.wantState(id, queue.DeadState); r.n() != 6 || s.Attempts != 3 || len(s.Errors) != 6 {
+			t.Errorf("after a redrive: %d starts, %+v", r.n(), s)
 		}
 	})
 }
@@ -218,13 +198,11 @@ func TestGoexitKeepsThePool(t *testing.T) {
 			runtime.Goexit()
 			return nil
 		})
-		var most, now int
+		var g gauge
 		together := make(chan struct{})
 		r.HandleKind("pair", func(context.Context, *queue.Job[queue.Raw]) error {
-			now++
-			most = max(most, now)
+			defer g.enter()()
 			together <- struct{}{}
-			now--
 			return nil
 		})
 		p := e.start(r.Mux, Config{Concurrency: 2})
@@ -245,7 +223,7 @@ func TestGoexitKeepsThePool(t *testing.T) {
 			<-together
 		}
 		e.drained(time.Second)
-		if most != 2 {
+		if _, most := g.read(); most != 2 {
 			t.Errorf("%d handlers at once, want 2", most)
 		}
 		p.stopClean()
@@ -261,14 +239,14 @@ func TestResultIsKept(t *testing.T) {
 			return job.SetResult([]byte("42\x00\xff"))
 		})
 		e.start(r.Mux, Config{})
-		kept, forgotten := e.add("job", queue.Retain(time.Hour)), e.add("job")
+		kept, forgotten := e.add("job", queue.Retain(time.Minute)), e.add("job")
 		e.drained(time.Second)
 		s := e.wantState(kept, queue.Succeeded)
-		if string(s.Result) != "42\x00\xff" || s.EndedAt.IsZero() || s.KeptUntil.Sub(s.EndedAt).Round(time.Second) != time.Hour {
+		if string(s.Result) != "42\x00\xff" || s.EndedAt.IsZero() || s.KeptUntil.Sub(s.EndedAt).Round(time.Second) != time.Minute {
 			t.Errorf("%+v", s)
 		}
 		e.wantState(forgotten, "")
-		time.Sleep(time.Hour + 10*time.Second)
+		time.Sleep(70 * time.Second)
 		e.wantState(kept, "")
 		if e.b.M.Exists(e.q.Key(8)) {
 			t.Error("its result outlived it")

@@ -14,10 +14,10 @@ import (
 )
 
 // blocked waits for its context and tells why that ended.
-func blocked(causes *[]error) Handler {
+func blocked(causes *list[error]) Handler {
 	return func(ctx context.Context, _ *queue.Job[queue.Raw]) error {
 		<-ctx.Done()
-		*causes = append(*causes, context.Cause(ctx))
+		causes.add(context.Cause(ctx))
 		return ctx.Err()
 	}
 }
@@ -38,11 +38,11 @@ func TestCancelRunning(t *testing.T) {
 	}{"hint": {false, 50 * time.Millisecond}, "heartbeat": {true, 2100 * time.Millisecond}} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(e *env) {
-				var causes []error
+				var causes list[error]
 				r := newRig(blocked(&causes))
 				e.start(r.Mux, Config{})
 				id, gone := e.add("job", queue.Retain(time.Hour)), e.add("job")
-				e.wait(time.Second, "the handlers", func() bool { return len(r.starts) == 2 })
+				e.wait(time.Second, "the handlers", func() bool { return r.n() == 2 })
 				time.Sleep(500 * time.Millisecond)
 				if c.lost {
 					// The publisher goes away before the server hears of it.
@@ -60,11 +60,11 @@ func TestCancelRunning(t *testing.T) {
 					ctx, stop = context.WithTimeout(e.ctx, 10*time.Millisecond)
 					defer stop()
 				}
-				e.wait(5*time.Second, "the handlers' end", func() bool { return len(causes) == 2 })
+				e.wait(5*time.Second, "the handlers' end", func() bool { return causes.len() == 2 })
 				if took := time.Since(began); took > c.within {
 					t.Errorf("it took %v", took)
 				}
-				for _, cause := range causes {
+				for _, cause := range causes.all() {
 					if !errors.Is(cause, queue.ErrCancelled) {
 						t.Errorf("cause: %v", cause)
 					}
@@ -72,8 +72,8 @@ func TestCancelRunning(t *testing.T) {
 				e.drained(time.Second)
 				e.wantState(id, queue.Cancelled)
 				e.wantState(gone, "")
-				if n := e.counts(); n.Cancelled != 2 || n.Failed != 0 || len(r.starts) != 2 {
-					t.Errorf("%d starts, %+v", len(r.starts), n)
+				if n := e.counts(); n.Cancelled != 2 || n.Failed != 0 || r.n() != 2 {
+					t.Errorf("%d starts, %+v", r.n(), n)
 				}
 			})
 		})
@@ -89,7 +89,7 @@ func TestCancelTooLate(t *testing.T) {
 		})
 		e.start(r.Mux, Config{})
 		id := e.add("job", queue.Retain(time.Hour))
-		e.wait(time.Second, "the handler", func() bool { return len(r.starts) == 1 })
+		e.wait(time.Second, "the handler", func() bool { return r.n() == 1 })
 		e.cancel(id, queue.Running)
 		e.drained(5 * time.Second)
 		e.wantState(id, queue.Succeeded)
@@ -106,8 +106,8 @@ func TestCancelWaiting(t *testing.T) {
 		p := e.start(r.Mux, Config{})
 		time.Sleep(2 * time.Minute)
 		p.stopClean()
-		if len(r.infos) != 1 || r.infos[0].ID != other {
-			t.Errorf("ran: %+v", r.infos)
+		if r.n() != 1 || r.info(0).ID != other {
+			t.Errorf("ran: %+v", r.infos())
 		}
 		e.wantState(ready, queue.Cancelled)
 		e.wantState(scheduled, queue.Cancelled)
@@ -126,7 +126,7 @@ func TestCancelHeadOfScheduled(t *testing.T) {
 		time.Sleep(400 * time.Millisecond)
 		e.cancel(head, queue.Cancelled)
 		e.drained(10 * time.Second)
-		if late := r.starts[0].Sub(due); late < 0 || late > 5*time.Millisecond {
+		if late := r.at(0).Sub(due); late < 0 || late > 5*time.Millisecond {
 			t.Errorf("the job after it started %v after its time", late)
 		}
 	})
@@ -143,7 +143,7 @@ func TestPauseAndResume(t *testing.T) {
 		for range 10 {
 			e.add("job")
 		}
-		e.wait(time.Second, "three handlers", func() bool { return len(r.starts) == 3 })
+		e.wait(time.Second, "three handlers", func() bool { return r.n() == 3 })
 		changed, err := e.client.Pause(e.ctx, queue.DefaultQueue)
 		if err != nil || !changed {
 			t.Fatalf("pause: %v, %v", changed, err)
@@ -154,15 +154,15 @@ func TestPauseAndResume(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(time.Minute)
-		if n := e.counts(); n.Ready != 7 || n.Running != 0 || n.Succeeded != 3 || len(r.starts) != 3 {
-			t.Fatalf("while paused: %d starts, %+v", len(r.starts), n)
+		if n := e.counts(); n.Ready != 7 || n.Running != 0 || n.Succeeded != 3 || r.n() != 3 {
+			t.Fatalf("while paused: %d starts, %+v", r.n(), n)
 		}
 		if lines := e.logs.find("queue paused or resumed"); len(lines) != 1 {
 			t.Errorf("logged %d times: %v", len(lines), lines)
 		}
 		_, err = e.client.Resume(e.ctx, queue.DefaultQueue)
 		e.must(err)
-		e.wait(50*time.Millisecond, "three handlers again", func() bool { return len(r.starts) == 6 })
+		e.wait(50*time.Millisecond, "three handlers again", func() bool { return r.n() == 6 })
 		close(release)
 		e.drained(time.Second)
 	})
@@ -171,11 +171,11 @@ func TestPauseAndResume(t *testing.T) {
 // What was fetched ahead goes back when its queue is paused, and keeps its place.
 func TestPauseEmptiesTheBuffer(t *testing.T) {
 	inBubble(t, func(e *env) {
-		var order []string
+		var order list[string]
 		gate := make(chan struct{})
 		mux := NewMux()
 		mux.HandleKind("job", func(_ context.Context, job *queue.Job[queue.Raw]) error {
-			order = append(order, job.Key)
+			order.add(job.Key)
 			if job.Key == "100" {
 				<-gate
 			}
@@ -185,7 +185,7 @@ func TestPauseEmptiesTheBuffer(t *testing.T) {
 			e.add("job", queue.ID(fmt.Sprint(i)))
 		}
 		e.start(mux, Config{Concurrency: 1})
-		e.wait(time.Minute, "the hundredth", func() bool { return len(order) == 101 })
+		e.wait(time.Minute, "the hundredth", func() bool { return order.len() == 101 })
 		_, err := e.client.Pause(e.ctx, queue.DefaultQueue)
 		e.must(err)
 		e.wait(time.Second, "the buffer to go back", func() bool { return e.counts().Running <= 1 })
@@ -197,7 +197,7 @@ func TestPauseEmptiesTheBuffer(t *testing.T) {
 		_, err = e.client.Resume(e.ctx, queue.DefaultQueue)
 		e.must(err)
 		e.drained(time.Minute)
-		for i, key := range order {
+		for i, key := range order.all() {
 			if key != fmt.Sprint(i) {
 				t.Fatalf("place %d was taken by %s", i, key)
 			}
@@ -223,8 +223,8 @@ func TestQuiet(t *testing.T) {
 		e.add("job")
 		p.w.Quiet(false)
 		e.drained(50 * time.Millisecond)
-		if len(r.starts) != 1 || len(second.starts) != 1 {
-			t.Errorf("%d and %d starts", len(r.starts), len(second.starts))
+		if r.n() != 1 || second.n() != 1 {
+			t.Errorf("%d and %d starts", r.n(), second.n())
 		}
 	})
 }

@@ -5,14 +5,14 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/bus"
+	"github.com/tidemill/tidemill/internal/conn"
 )
 
 // listen takes hints from the control channel: they save waiting for a heartbeat, which finds the truth in Redis.
-func (w *Worker) listen(ctx context.Context, client redis.UniversalClient) error {
-	err := bus.Run(w.log.WithContext(ctx), client, []string{w.broker.Space().Control()}, control{w})
+func (w *Worker) listen(ctx context.Context, line *conn.Line) error {
+	err := bus.Run(w.log.WithContext(ctx), line.Client(), []string{w.broker.Space().Control()}, control{w})
 	if err != nil && ctx.Err() == nil {
 		// Without hints everything still works, within a heartbeat.
 		w.log.Warn().Err(err).Msg("the control channel is not to be had: cancel and pause take up to a heartbeat")

@@ -8,5 +8,5 @@
 //
 // Inside, each file is one role: fetcher (claims and acknowledges), executor (runs handlers), settler (failures),
 // keeper (heartbeat and reconciliation), waker (blocking pop), timer (delayed jobs), recoverer (lost sessions), sweeper
-// (retention), control (hints), drain (shutdown).
+// (retention), returner (what waited too long), control (hints), drain (shutdown).
 package worker

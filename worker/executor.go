@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tidemill/tidemill/internal/broker"
-	"github.com/tidemill/tidemill/internal/loop"
 	"github.com/tidemill/tidemill/queue"
 )
 
@@ -177,30 +176,6 @@ func (w *Worker) releaseStuckLocked(r *run) {
 	r.phase = settling
 	r.c.fails = append(r.c.fails, failure{run: r, Settle: broker.Settle{Claim: r.claim, Verdict: broker.Release}})
 	r.c.unpaid.Set()
-}
-
-// bufferFor is how long a job may wait here for a slot before it goes back for others.
-const bufferFor = 20 * time.Millisecond
-
-// returns gives back what was fetched ahead and could not be started soon.
-func (w *Worker) returns(ctx context.Context) error {
-	for {
-		if loop.Sleep(ctx, w.nextReturn()) != nil {
-			return nil
-		}
-	}
-}
-
-// nextReturn gives back what waited too long and answers when to look again.
-func (w *Worker) nextReturn() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := time.Now()
-	if len(w.buffer) == 0 || now.Sub(w.buffer[0].batch.at) < bufferFor {
-		return bufferFor
-	}
-	w.giveBackLocked(func(r *run) bool { return now.Sub(r.batch.at) >= bufferFor })
-	return bufferFor
 }
 
 // attempt runs one job: decode, call, classify. What it answers is what to settle.

@@ -174,6 +174,7 @@ func (w *Worker) claimedLocked(c *consumer, a *broker.Exchanged) {
 	}
 	c.perJob = max(bytes/len(a.Jobs), 1)
 	c.hold(b)
+	w.fetched.Set()
 	if w.stopping || w.quiet || c.paused {
 		w.giveBackLocked(func(r *run) bool { return r.c == c })
 	}

@@ -62,8 +62,6 @@ func (e *env) connect(g *gate) *queue.Client {
 	rdb := e.b.Client(func(o *redis.Options) {
 		if g != nil {
 			o.Dialer = g.dial
-		} else {
-			o.MaxRetries = 5 // the test's own client gets over what it did to its connections
 		}
 		o.ContextTimeoutEnabled, o.DialerRetries = true, 1 // as of a client that Open made
 	})

@@ -3,10 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/broker"
 	"github.com/tidemill/tidemill/internal/conn"
@@ -22,41 +19,15 @@ type keeper struct {
 	failed bool
 	turn   chan struct{} // held during a beat, and for ever after goodbye
 
-	mu     sync.Mutex
-	client redis.UniversalClient // of its own, with one connection
+	line *conn.Line // of its own
 }
 
-func newKeeper(w *Worker, client redis.UniversalClient) *keeper {
-	return &keeper{w: w, client: client, now: loop.NewTrigger(), turn: make(chan struct{}, 1)}
+func newKeeper(w *Worker, line *conn.Line) *keeper {
+	return &keeper{w: w, line: line, now: loop.NewTrigger(), turn: make(chan struct{}, 1)}
 }
 
 // broker issues the keeper's calls on its own connection.
-func (k *keeper) broker() *broker.Broker {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.w.broker.With(k.client)
-}
-
-// reconnect replaces the client after a failure: one whose dials failed tries again only once a second, which is too
-// seldom for a short TTL.
-func (k *keeper) reconnect() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	_ = k.client.Close()
-	fresh, err := k.w.conn.Dedicated("heartbeat", 1)
-	if err != nil {
-		k.w.log.Error().Err(err).Msg("could not open the connection for heartbeats")
-		return
-	}
-	k.client = fresh
-}
-
-// close ends the keeper's connection.
-func (k *keeper) close() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	_ = k.client.Close()
-}
+func (k *keeper) broker() *broker.Broker { return k.w.broker.With(k.line.Client()) }
 
 // Run beats until ctx ends.
 func (k *keeper) Run(ctx context.Context) error {
@@ -80,7 +51,9 @@ func (k *keeper) Run(ctx context.Context) error {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			k.failed = true
-			k.reconnect()
+			if err := k.line.Renew(); err != nil {
+				k.w.log.Error().Err(err).Msg("could not open the connection for heartbeats")
+			}
 			k.w.outage.Event(k.w.log.Warn()).Err(err).Msg("heartbeat failed; trying again")
 			next = k.w.ttl / 12 // reconnects with less than TTL/6
 		case err == nil && k.failed:

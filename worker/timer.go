@@ -27,7 +27,7 @@ type timer struct {
 // alarm is one queue's timer in this process.
 type alarm struct {
 	at     time.Time // when to promote next; zero = not set
-	target int64     // the due time (server ms) that at was made from; 0 = to look at once
+	target int64     // the due time (server ms) that promote answered for at; 0 = at is for another reason
 	holder bool
 }
 
@@ -66,7 +66,7 @@ func (t *timer) heard(c *consumer, due int64) {
 		at = reread(at)
 	}
 	if a.at.IsZero() || at.Before(a.at) || !a.holder {
-		a.at, a.target = at, due
+		a.at, a.target = at, 0
 		t.look.Set()
 	}
 }

@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/conn"
 	"github.com/tidemill/tidemill/internal/keys"
 	"github.com/tidemill/tidemill/internal/loop"
 )
@@ -21,17 +20,16 @@ type waker struct {
 	w     *Worker
 	retry *loop.Trigger
 	pokes sync.WaitGroup
+	line  *conn.Line // of its own
 
 	mu      sync.Mutex
-	client  redis.UniversalClient // of its own, with one connection
-	ended   bool
 	life    context.Context    // of Run
 	waiting map[*consumer]bool // queues whose wake list the pop under way waits on; nil = none is under way
 	first   *keys.Queue        // of the pop under way
 }
 
-func newWaker(w *Worker, client redis.UniversalClient) *waker {
-	return &waker{w: w, client: client, retry: loop.NewTrigger(), life: w.base}
+func newWaker(w *Worker, line *conn.Line) *waker {
+	return &waker{w: w, line: line, retry: loop.NewTrigger(), life: w.base}
 }
 
 // Run pops until ctx ends. Only closing its client interrupts a blocking pop, so the end of ctx does that.
@@ -40,8 +38,8 @@ func (k *waker) Run(ctx context.Context) error {
 	k.life = ctx
 	k.mu.Unlock()
 	defer k.pokes.Wait()
-	defer k.close()
-	defer context.AfterFunc(ctx, k.close)()
+	defer k.line.Close()
+	defer context.AfterFunc(ctx, k.line.Close)()
 	left := make(map[*consumer]bool) // left out of the next call
 	for attempt := 1; ctx.Err() == nil; {
 		active, wake, from := k.lists(left)
@@ -57,7 +55,7 @@ func (k *waker) Run(ctx context.Context) error {
 				k.giveBack(k.w.base, active[token.Place])
 			}
 			return nil
-		case errors.Is(err, redis.ErrClosed): // recycled, or the process closed its client
+		case conn.Closed(err): // recycled, or the process closed its client
 			k.pause(ctx, 10*time.Millisecond)
 			continue
 		case err != nil:
@@ -100,7 +98,7 @@ func (k *waker) lists(left map[*consumer]bool) (active []*consumer, wake []bool,
 	for i, c := range active {
 		k.waiting[c] = wake[i]
 	}
-	return active, wake, w.broker.With(k.client)
+	return active, wake, w.broker.With(k.line.Client())
 }
 
 func (k *waker) pop(ctx context.Context, active []*consumer, wake []bool, from *broker.Broker) (broker.Token, bool, error) {
@@ -190,23 +188,7 @@ func (k *waker) poke(c *consumer) {
 // recycle replaces the connection of the pop under way, which may be dead without knowing it: called once Redis answers
 // again after it did not.
 func (k *waker) recycle() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.ended {
-		return
-	}
-	_ = k.client.Close()
-	fresh, err := k.w.conn.Dedicated("blocking", 1)
-	if err != nil {
+	if err := k.line.Renew(); err != nil {
 		k.w.log.Error().Err(err).Msg("could not open the connection that waits for work")
-		return
 	}
-	k.client = fresh
-}
-
-func (k *waker) close() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.ended = true
-	_ = k.client.Close()
 }

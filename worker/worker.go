@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
@@ -43,6 +42,7 @@ type Worker struct {
 
 	offset  atomic.Int64 // server time minus this machine's, us
 	drained *loop.Trigger
+	fetched *loop.Trigger // there is something in the buffer
 
 	mu        sync.Mutex // guards everything below and the consumers' fields
 	consumers []*consumer
@@ -83,7 +83,7 @@ func New(client *queue.Client, mux *Mux, config Config) (*Worker, error) {
 	w := &Worker{
 		client: client, broker: engine.Broker, conn: engine.Conn, config: config, log: engine.Logger,
 		routes: mux.sealed(append(config.Codecs, engine.Codec)), instance: uuid.NewString(), aborted: make(chan struct{}),
-		drained: loop.NewTrigger(), zombies: make(map[claimKey]*run), unknown: make(map[string]time.Time),
+		drained: loop.NewTrigger(), fetched: loop.NewTrigger(), zombies: make(map[claimKey]*run), unknown: make(map[string]time.Time),
 		kick: make(chan struct{}, 1), recovery: make(chan recovery, 64), sweeps: make(chan *consumer, 16),
 		outage: loop.NewLimiter(10 * time.Second),
 	}
@@ -123,7 +123,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	plumbing, plumbingCtx := errgroup.WithContext(plumbingCtx)
 	lanes, lanesCtx := errgroup.WithContext(plumbingCtx)
 	w.keeper = newKeeper(w, small.heartbeat)
-	defer w.keeper.close()
 	w.waker = newWaker(w, small.blocking)
 	w.timer = newTimer(w)
 	plumbing.Go(func() error { return w.keeper.Run(plumbingCtx) })
@@ -178,28 +177,28 @@ func waitAll(ctx context.Context, groups ...*errgroup.Group) bool {
 	}
 }
 
-// smallClients are the connections that must not wait for others.
-type smallClients struct{ blocking, heartbeat, control redis.UniversalClient }
+// lines are the connections that must not wait for others.
+type lines struct{ blocking, heartbeat, control *conn.Line }
 
-func (s *smallClients) close() {
-	for _, c := range []redis.UniversalClient{s.blocking, s.heartbeat, s.control} {
-		if c != nil {
-			_ = c.Close()
+func (l *lines) close() {
+	for _, line := range []*conn.Line{l.blocking, l.heartbeat, l.control} {
+		if line != nil {
+			line.Close()
 		}
 	}
 }
 
-func (w *Worker) connect() (*smallClients, error) {
-	s := &smallClients{}
-	for name, to := range map[string]*redis.UniversalClient{"blocking": &s.blocking, "heartbeat": &s.heartbeat, "control": &s.control} {
-		c, err := w.conn.Dedicated(name, 1)
+func (w *Worker) connect() (*lines, error) {
+	l := &lines{}
+	for name, to := range map[string]**conn.Line{"blocking": &l.blocking, "heartbeat": &l.heartbeat, "control": &l.control} {
+		line, err := w.conn.Line(name)
 		if err != nil {
-			s.close()
+			l.close()
 			return nil, fmt.Errorf("worker: %w", err)
 		}
-		*to = c
+		*to = line
 	}
-	return s, nil
+	return l, nil
 }
 
 // join agrees with the namespace on the session TTL.
