@@ -72,7 +72,8 @@ type run struct {
 	claim    broker.Claim
 	envelope []byte
 	state    []byte
-	ctx      *jobContext // once started
+	ctx      *jobContext // own, once started
+	own      jobContext
 	phase    phase
 	suspect  bool
 	lost     bool // the claim is gone: nothing may be written for it

@@ -23,6 +23,9 @@ type jobContext struct {
 	freed  bool      // the handler returned: a context that is asked for now is over
 }
 
+// describe says which job the context's logger tells of.
+func (c *jobContext) describe(info *queue.Info) { c.info = info }
+
 // end ends the context; the first cause counts.
 func (c *jobContext) end(cause error) {
 	c.mu.Lock()

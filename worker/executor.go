@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -71,7 +70,8 @@ func (w *Worker) takeLocked() *run {
 	r.c.runs[tag(r)]++
 	r.c.running++
 	w.running++
-	r.ctx = &jobContext{w: w}
+	r.own.w = w
+	r.ctx = &r.own
 	return r
 }
 
@@ -180,31 +180,40 @@ func (w *Worker) releaseStuckLocked(r *run) {
 
 // attempt runs one job: decode, call, classify. What it answers is what to settle.
 func (w *Worker) attempt(r *run) outcome {
-	t := newTask(w, r)
+	t := w.task(r)
 	if err := t.read(); err != nil {
 		return t.unreadable(err)
 	}
 	if o, ok := t.early(); ok {
 		return o
 	}
-	job := queue.NewJob(queue.NewInfo(r.c.name, r.claim.ID, t.e, t.s), queue.Raw{Name: t.e.Kind, Payload: t.e.Args}, r.claim.Token)
-	r.ctx.info = &job.Info
+	t.info = queue.NewInfo(r.c.name, r.claim.ID, &t.e, &t.s)
 	if stop := t.limit(r.ctx); stop != nil {
 		defer stop()
 	}
 	t.called = true
-	err, stack := call(r.ctx, t.route.handler, job)
+	result, stack, err := t.call()
 	cause, _ := r.ctx.over()
 	r.ctx.free()
-	return t.outcome(err, stack, cause, job)
+	o := t.outcome(err, stack, cause, result)
+	w.tasks.Put(t)
+	return o
 }
 
-// call runs the handler and makes a panic an error.
-func call(ctx context.Context, handler Handler, job *queue.Job[queue.Raw]) (err error, stack string) {
+// call runs the handler and makes a panic an error. Without middleware a typed handler is called with its job alone.
+func (t *task) call() (result []byte, stack string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err, stack = fmt.Errorf("panic: %v", p), string(debug.Stack())
 		}
 	}()
-	return handler(ctx, job), ""
+	ctx, token := t.r.ctx, t.r.claim.Token
+	if t.route.typed != nil {
+		result, err = t.route.typed(ctx, &t.info, t.e.Args, token)
+		return result, "", err
+	}
+	job := queue.NewJob(t.info, queue.Raw{Name: t.e.Kind, Payload: t.e.Args}, token)
+	ctx.describe(&job.Info)
+	err = t.route.handler(ctx, job)
+	return job.Result(), "", err
 }

@@ -28,8 +28,12 @@ type Mux struct {
 type route struct {
 	kind    string
 	handler Handler
+	typed   typedHandler // the same without a detour, where no middleware is in between
 	retry   *Backoff
 }
+
+// typedHandler decodes a payload and calls a handler for its Go type; it answers the result that was set.
+type typedHandler func(ctx *jobContext, info *queue.Info, payload []byte, token int64) ([]byte, error)
 
 // NewMux makes an empty Mux.
 func NewMux() *Mux {
@@ -55,9 +59,10 @@ func Handle[A queue.Args](m *Mux, fn func(ctx context.Context, job *queue.Job[A]
 	if older, ok := any(zero).(queue.OlderKinds); ok {
 		kinds = append(kinds, older.OlderKinds()...)
 	}
-	m.HandleKind(kinds[0], typed(m, fn), options...)
-	for _, older := range kinds[1:] {
-		m.HandleKind(older, m.routes[kinds[0]].handler, options...)
+	direct := typed(m, fn)
+	for _, kind := range kinds {
+		m.HandleKind(kind, untyped(m, fn), options...)
+		m.routes[kind].typed = direct
 	}
 }
 
@@ -91,23 +96,45 @@ func (m *Mux) Kinds() []string {
 	return kinds
 }
 
-// typed decodes the payload once and calls the typed handler.
-func typed[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error) Handler {
+// decode makes a job of a payload.
+func decode[A queue.Args](m *Mux, info *queue.Info, payload []byte, token int64) (*queue.Job[A], error) {
+	name := info.Encoding
+	if name == "" {
+		name = queue.JSON.Name()
+	}
+	codec := (*m.codecs.Load())[name]
+	if codec == nil {
+		return nil, queue.Dead(fmt.Errorf("args are in encoding %q, which this worker has no codec for", name))
+	}
+	var none A
+	job := queue.NewJob(*info, none, token)
+	if err := codec.Unmarshal(payload, &job.Args); err != nil {
+		return nil, queue.Dead(fmt.Errorf("args of kind %q: %w", info.Kind, err))
+	}
+	return job, nil
+}
+
+// typed calls a handler with its job.
+func typed[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error) typedHandler {
+	return func(ctx *jobContext, info *queue.Info, payload []byte, token int64) ([]byte, error) {
+		job, err := decode[A](m, info, payload, token)
+		if err != nil {
+			return nil, err
+		}
+		ctx.describe(&job.Info)
+		err = fn(ctx, job)
+		return job.Result(), err
+	}
+}
+
+// untyped is the same as a Handler, for middleware to wrap.
+func untyped[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error) Handler {
 	return func(ctx context.Context, raw *queue.Job[queue.Raw]) error {
-		name := raw.Encoding
-		if name == "" {
-			name = queue.JSON.Name()
+		job, err := decode[A](m, &raw.Info, raw.Args.Payload, raw.Token())
+		if err != nil {
+			return err
 		}
-		codec := (*m.codecs.Load())[name]
-		if codec == nil {
-			return queue.Dead(fmt.Errorf("args are in encoding %q, which this worker has no codec for", name))
-		}
-		var args A
-		if err := codec.Unmarshal(raw.Args.Payload, &args); err != nil {
-			return queue.Dead(fmt.Errorf("args of kind %q: %w", raw.Kind, err))
-		}
-		job := queue.NewJob(raw.Info, args, raw.Token())
-		err := fn(ctx, job)
+		err = fn(ctx, job)
 		if result := job.Result(); result != nil {
 			_ = raw.SetResult(result) // its size was checked when it was set
 		}
@@ -126,7 +153,7 @@ func (m *Mux) sealed(codecs []queue.Codec) map[string]*route {
 	for kind, r := range m.routes {
 		wrapped := *r
 		for _, middleware := range slices.Backward(m.middleware) {
-			wrapped.handler = middleware(wrapped.handler)
+			wrapped.handler, wrapped.typed = middleware(wrapped.handler), nil
 		}
 		out[kind] = &wrapped
 	}

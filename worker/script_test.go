@@ -37,9 +37,7 @@ func source(name string) string {
 func script(names ...string) redistest.Pred {
 	var words []string
 	for _, name := range names {
-		text := source(name)
-		sum := sha1.Sum([]byte(text))
-		words = append(words, text, hex.EncodeToString(sum[:]))
+		words = append(words, source(name), digestOf(name))
 	}
 	return func(cmd string, args []string) bool {
 		return strings.HasPrefix(cmd, "EVAL") && slices.Contains(words, args[0])
@@ -61,4 +59,9 @@ func delayed(p redistest.Pred, d time.Duration) func(string, []string) time.Dura
 		}
 		return 0
 	}
+}
+
+func digestOf(name string) string {
+	sum := sha1.Sum([]byte(source(name)))
+	return hex.EncodeToString(sum[:])
 }

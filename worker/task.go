@@ -11,20 +11,37 @@ import (
 	"github.com/tidemill/tidemill/queue"
 )
 
-// task is one attempt under way: the job's stored forms and the route that serves its kind.
+// task is one attempt under way: the job's stored forms and the route that serves its kind. Tasks are used again: nothing
+// that outlives an attempt may point into one.
 type task struct {
 	w      *Worker
 	r      *run
-	e      *wire.Envelope
-	s      *wire.State
+	e      wire.Envelope
+	s      wire.State
+	info   queue.Info
 	route  *route
 	number int  // of the attempt, from 1
 	called bool // its handler was
 	began  time.Time
 }
 
-func newTask(w *Worker, r *run) *task {
-	return &task{w: w, r: r, e: new(wire.Envelope), s: new(wire.State), number: 1, began: time.Now()}
+// task answers an empty task for a run. Whoever is done with it may put it back into w.tasks.
+func (w *Worker) task(r *run) *task {
+	t, _ := w.tasks.Get().(*task)
+	if t == nil {
+		t = &task{w: w}
+		t.e.Intern = w.kindName
+	}
+	t.r, t.route, t.number, t.called, t.began = r, nil, 1, false, time.Now()
+	return t
+}
+
+// kindName is a kind as text, without a copy where a handler has the name.
+func (w *Worker) kindName(b []byte) string {
+	if route := w.routes[string(b)]; route != nil {
+		return route.kind
+	}
+	return string(b)
 }
 
 // read decodes the job's stored forms.
@@ -89,7 +106,7 @@ func (t *task) limit(ctx *jobContext) func() bool {
 }
 
 // outcome classifies a handler's return and prepares what is to be written.
-func (t *task) outcome(err error, stack string, cause error, job *queue.Job[queue.Raw]) outcome {
+func (t *task) outcome(err error, stack string, cause error, result []byte) outcome {
 	maxAttempts := t.e.MaxAttempts
 	if maxAttempts == 0 {
 		maxAttempts = queue.DefaultMaxAttempts
@@ -108,13 +125,13 @@ func (t *task) outcome(err error, stack string, cause error, job *queue.Job[queu
 		return outcome{drop: true}
 	case v.kind == "":
 		t.event(t.w.log.Debug(), nil).Msg("job done")
-		return t.success(job)
+		return t.success(result)
 	}
 	return t.settle(v, err, stack)
 }
 
 // success acknowledges; a job with a retention is kept with its result.
-func (t *task) success(job *queue.Job[queue.Raw]) outcome {
+func (t *task) success(result []byte) outcome {
 	if t.e.Retention == 0 {
 		return outcome{}
 	}
@@ -123,7 +140,7 @@ func (t *task) success(job *queue.Job[queue.Raw]) outcome {
 	t.s.FinishedAt = t.w.serverNow()
 	t.s.Flags = 0
 	record, _ := t.s.Append(nil)
-	return outcome{kept: &broker.Kept{Claim: t.r.claim, Retention: t.e.Retention, State: record, Result: job.Result()}}
+	return outcome{kept: &broker.Kept{Claim: t.r.claim, Retention: t.e.Retention, State: record, Result: result}}
 }
 
 // settle prepares a verdict other than success, with the job's new record.
@@ -154,7 +171,7 @@ func (t *task) settle(v verdict, err error, stack string) outcome {
 
 // fail is the outcome of an attempt that ended in an error outside its handler's return.
 func (w *Worker) fail(r *run, err error) outcome {
-	t := newTask(w, r)
+	t := w.task(r)
 	if e := t.read(); e != nil {
 		return t.unreadable(e)
 	}

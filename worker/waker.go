@@ -122,6 +122,10 @@ func (k *waker) use(ctx context.Context, c *consumer, due bool, left map[*consum
 		return
 	}
 	w.mu.Lock()
+	select {
+	case <-k.retry.C(): // of a time before the token
+	default:
+	}
 	useless := w.config.Concurrency-w.running-len(w.buffer)-w.wanted <= 0 || c.room() == 0 || c.paused || w.quiet || w.stopping
 	c.hint()
 	w.mu.Unlock()
@@ -132,7 +136,7 @@ func (k *waker) use(ctx context.Context, c *consumer, due bool, left map[*consum
 	}
 	w.nudgeLane()
 	// The exchange that this causes tells within a round trip whether to wait on the queue again.
-	k.pause(ctx, 3*time.Millisecond)
+	k.pause(ctx, 10*time.Millisecond)
 }
 
 // giveBack leaves a wake token to another worker.

@@ -42,6 +42,7 @@ type Worker struct {
 
 	offset  atomic.Int64 // server time minus this machine's, us
 	drained *loop.Trigger
+	tasks   sync.Pool
 	fetched *loop.Trigger // there is something in the buffer
 
 	mu        sync.Mutex // guards everything below and the consumers' fields

@@ -58,16 +58,22 @@ func (c *call) arg(values ...any) { c.args = append(c.args, values...) }
 // bySource makes the call carry its script's text: for servers that forgot it, and where no retry is possible.
 func (c *call) bySource() { c.args[0], c.args[1] = "EVAL", c.script.source }
 
-// command wraps the call for go-redis. Where the client can leave the reply undecoded it does.
-func (b *Broker) command(ctx context.Context, c *call) redis.Cmder {
+// command is a call on its way through go-redis, and where its undecoded reply gathers (nil where the client decodes).
+type command struct {
+	redis.Cmder
+	raw *sink
+}
+
+func (b *Broker) command(ctx context.Context, c *call) command {
 	if b.decodes {
-		return redis.NewCmd(ctx, c.args...)
+		return command{Cmder: redis.NewCmd(ctx, c.args...)}
 	}
-	return redis.NewRawCmd(ctx, c.args...)
+	raw := newSink(&c.script.replySize)
+	return command{Cmder: redis.NewRawWriteToCmd(ctx, raw, c.args...), raw: raw}
 }
 
 // answer reads the outcome of a processed command.
-func answer(cmd redis.Cmder, err error) (*reply, error) {
+func (cmd command) answer(err error) (*reply, error) {
 	if err == nil {
 		err = cmd.Err()
 	}
@@ -79,11 +85,10 @@ func answer(cmd redis.Cmder, err error) (*reply, error) {
 		return nil, err
 	}
 	var raw []byte
-	switch cmd := cmd.(type) {
-	case *redis.RawCmd:
-		raw = cmd.Val()
-	case *redis.Cmd:
-		raw = appendRESP(nil, cmd.Val())
+	if cmd.raw != nil {
+		raw = cmd.raw.bytes()
+	} else if decoded, ok := cmd.Cmder.(*redis.Cmd); ok {
+		raw = appendRESP(nil, decoded.Val())
 	}
 	if len(raw) > 2 && raw[0] == '-' {
 		return nil, typed(strings.TrimSuffix(string(raw[1:]), "\r\n"))
@@ -103,7 +108,7 @@ func (b *Broker) do(ctx context.Context, c *call) (*reply, error) {
 
 func (b *Broker) once(ctx context.Context, c *call) (*reply, error) {
 	cmd := b.command(ctx, c)
-	return answer(cmd, b.rdb.Process(ctx, cmd))
+	return cmd.answer(b.rdb.Process(ctx, cmd.Cmder))
 }
 
 // results is what each call of a pipeline came to.
@@ -120,18 +125,18 @@ func (b *Broker) doAll(ctx context.Context, calls []*call) []result {
 		return out
 	}
 	pipe := b.rdb.Pipeline()
-	cmds := make([]redis.Cmder, len(calls))
+	cmds := make([]command, len(calls))
 	for i, c := range calls {
 		cmds[i] = b.command(ctx, c)
-		_ = pipe.Process(ctx, cmds[i]) // queues it; errors come with Exec
+		_ = pipe.Process(ctx, cmds[i].Cmder) // queues it; errors come with Exec
 	}
 	_, execErr := pipe.Exec(ctx)
 	for i, cmd := range cmds {
 		err := cmd.Err()
-		if raw, isRaw := cmd.(*redis.RawCmd); isRaw && err == nil && len(raw.Val()) == 0 {
+		if cmd.raw != nil && err == nil && len(cmd.raw.b) == 0 {
 			err = execErr // the pipeline broke before it came to this call
 		}
-		out[i].reply, out[i].err = answer(cmd, err)
+		out[i].reply, out[i].err = cmd.answer(err)
 		if out[i].err != nil && strings.HasPrefix(out[i].err.Error(), "NOSCRIPT") {
 			calls[i].bySource()
 			out[i].reply, out[i].err = b.once(ctx, calls[i])

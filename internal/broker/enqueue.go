@@ -70,7 +70,7 @@ func (b *Broker) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, q *keys.Qu
 	cmd := redis.NewCmd(ctx, c.args...)
 	_ = pipe.Process(ctx, cmd) // queues it; errors come with Exec
 	return func() ([]Outcome, error) {
-		r, err := answer(cmd, nil)
+		r, err := command{Cmder: cmd}.answer(nil)
 		if err != nil {
 			return nil, err
 		}

@@ -170,7 +170,8 @@ func (w *world) claim(x *broker.Exchange, b *claimedBatch) {
 			w.wakes = 0
 		}
 	}
-	b.head = fmt.Sprintf("more false paused %v left %v suspects %d suspect %v", x.Want > 0 && w.paused, left, len(w.lists[suspects]), suspect)
+	b.head = fmt.Sprintf("more false paused %v left %v suspects %d suspect %v", x.Want > 0 && w.paused, left,
+		len(w.lists[suspects]), suspect)
 }
 
 func (w *world) takeReady(x *broker.Exchange, got []*job) []*job {

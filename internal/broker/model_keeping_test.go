@@ -25,11 +25,12 @@ func (w *world) purge(state string, until int64) string {
 			gone++
 		}
 	} else {
-		at := map[string]place{"scheduled": scheduled, "dead": dead, "finished": finished}[state]
+		at, head := map[string]place{"scheduled": scheduled, "dead": dead, "finished": finished}[state], w.headDue()
 		for _, j := range w.in(at) {
 			w.bury(j)
 			gone++
 		}
+		w.arm(head)
 	}
 	w.count("deleted", gone)
 	return fmt.Sprint(gone, false)

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	modelIDs     = 20
+	modelIDs     = 30
 	modelWorkers = 3
 )
 
@@ -32,12 +32,13 @@ func (s step) pick(i, n int) int {
 
 // doings are the steps, each as often as it should come up.
 var doings = []string{
-	"enqueue", "enqueue", "enqueue", "enqueue", "enqueue", "enqueue", "enqueue",
+	"enqueue", "enqueue", "enqueue", "enqueue", "enqueue", "enqueue", "enqueue", "rush", "rush", "rush",
 	"exchange", "exchange", "exchange", "exchange", "exchange", "exchange", "exchange", "exchange", "exchange",
 	"fail", "fail", "fail", "fail", "fail", "fail", "fail",
 	"beat", "beat", "beats", "beats", "crash", "bye", "recover", "lapse", "lapse", "lapse",
 	"advance", "advance", "promote", "promote", "promote", "sweep", "nudge", "pop",
-	"cancel", "cancel", "delete", "edit", "edit", "edit", "edit", "redrive", "redrive", "redrive", "pause", "resume", "resume", "resume", "purge",
+	"cancel", "cancel", "delete", "edit", "edit", "edit", "edit", "redrive", "redrive", "redrive",
+	"pause", "resume", "resume", "resume", "purge",
 	"ghost", "ghost", "ghost", "ghost", "ghost", "look",
 }
 
@@ -93,7 +94,7 @@ var priorities = []int{0, 0, 0, 4, 9}
 
 // items makes the items of an enqueue; ids are near each other, so batches repeat some.
 func (s step) items(now int64) []broker.Item {
-	n := 1 + s.pick(0, 5)
+	n := 1 + s.pick(0, 12)
 	out := make([]broker.Item, n)
 	for i := range out {
 		at := s.N[1] + i*s.pick(2, 3)
@@ -106,6 +107,9 @@ func (s step) items(now int64) []broker.Item {
 
 // due is when something is due: mostly now.
 func (s step) due(number int, now int64, i int) broker.Due {
+	if s.N[number] >= 240 {
+		return broker.Due{}
+	}
 	switch (s.N[number] + i) % 8 {
 	case 0:
 		return broker.Due{In: 500}

@@ -155,6 +155,8 @@ func (r *runner) step(s step) {
 		r.enqueue(s)
 	case "exchange":
 		r.exchange(s)
+	case "rush":
+		r.rush(s)
 	case "fail":
 		r.settle(s)
 	case "beat", "bye":

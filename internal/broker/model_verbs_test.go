@@ -165,7 +165,9 @@ func (w *world) cancel(id uuid.UUID, until int64, read []string) string {
 	default:
 		w.abandon(j)
 	}
+	head := w.headDue()
 	w.retire(j, wire.Cancelled)
+	w.arm(head)
 	w.count("cancelled", 1)
 	return "CANCELLED"
 }
@@ -185,7 +187,9 @@ func (w *world) delete(id uuid.UUID, until int64, read []string) string {
 	default:
 		w.abandon(j)
 	}
+	head := w.headDue()
 	w.bury(j)
+	w.arm(head)
 	w.count("deleted", 1)
 	return "DELETED"
 }
@@ -225,11 +229,11 @@ func (w *world) edit(id uuid.UUID, old, envelope []byte, due *broker.Due, until 
 	}
 	if when > now {
 		j.at, j.score = scheduled, when
-		w.arm(head)
 	} else {
 		w.push(j, false)
 		w.wake(1)
 	}
+	w.arm(head)
 	return "EDITED"
 }
 

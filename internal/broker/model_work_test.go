@@ -29,7 +29,9 @@ func (r *runner) choose(s step, k *sender) []broker.Claim {
 	}
 	// The same claim twice in one call is no call that a worker makes.
 	slices.SortFunc(out, func(a, b broker.Claim) int { return slices.Compare(a.ID[:], b.ID[:]) })
-	return slices.CompactFunc(out, func(a, b broker.Claim) bool { return a.ID == b.ID })
+	out = slices.CompactFunc(out, func(a, b broker.Claim) bool { return a.ID == b.ID })
+	slices.SortFunc(out, func(a, b broker.Claim) int { return int(max(-1, min(1, a.Token-b.Token))) })
+	return out
 }
 
 // dropHeld strikes claims off what the worker holds: it sent them away, whatever came of it.
@@ -72,11 +74,12 @@ func (r *runner) exchange(s step) {
 		k = r.busy(s)
 	}
 	lane := s.pick(3, 2)
-	x := &broker.Exchange{Queue: r.q, Session: k.session, Lane: lane, Seq: k.next(fmt.Sprint("x", lane), s.N[4]%16 == 0), Want: []int{0, 1, 2, 3, 5, 14}[s.pick(2, 6)],
-		Bytes: []int{1, 70, 120, 1 << 20, 1 << 20}[s.pick(4, 5)], First: 1 + s.pick(3, 4), Suspect: s.pick(4, 3) > 0}
+	x := &broker.Exchange{Queue: r.q, Session: k.session, Lane: lane, Seq: k.next(fmt.Sprint("x", lane), s.N[4]%16 == 0),
+		Want: []int{0, 1, 2, 3, 5, 14}[s.pick(2, 6)], Bytes: []int{1, 70, 120, 1 << 20, 1 << 20}[s.pick(4, 5)],
+		First: 1 + s.pick(3, 4), Suspect: s.pick(4, 3) > 0}
 	sent := r.choose(s, k)
 	for i, c := range sent {
-		if (s.N[5]+i)%4 == 0 {
+		if s.N[5] < 128 && (s.N[5]+i)%4 == 0 {
 			kept := broker.Kept{Claim: c, Retention: int64(2000 + 1000*i), Result: []byte(fmt.Sprint("r", i))}
 			if i%2 == 0 {
 				state := wire.State{Attempts: uint16(s.N[3]), FinishedAt: nowMS()}
@@ -127,8 +130,6 @@ func (r *runner) settle(s step) {
 	for i, c := range sent {
 		items = append(items, s.settle(c, i))
 	}
-	// Releases go back in the order of their claims.
-	slices.SortStableFunc(items, func(a, b broker.Settle) int { return int(max(-1, min(1, a.Token-b.Token))) })
 	seq := k.next("f", s.N[3]%16 == 0)
 	r.dropHeld(k, sent)
 	r.both(s.Lost, "fail", func() string {
@@ -194,6 +195,18 @@ func (r *runner) recoverOne(s step, session string) {
 		}
 		return fmt.Sprintf("DONE %d %d %d", out.Moved, out.Suspects, out.Dead)
 	}, func() string { return r.w.recover(session) })
+}
+
+// rush brings many jobs at once, which one worker claims together and acknowledges together: long runs of tokens. In
+// between one of them may end otherwise.
+func (r *runner) rush(s step) {
+	at := s.pick(0, modelWorkers)
+	r.enqueue(step{N: [6]int{11, s.N[1], 1, 0, s.N[4], 240}})
+	r.exchange(step{N: [6]int{at, 0, 5, s.N[3], 4, 1}})
+	if s.pick(1, 2) == 0 {
+		r.settle(step{N: [6]int{at, 1 << s.pick(3, 8), s.N[2], s.N[3], s.N[4], 2}})
+	}
+	r.exchange(step{N: [6]int{at, 254, 1, s.N[3], 4, 128 + 8}, Lost: s.Lost})
 }
 
 // lapse lets one worker claim and fall silent until its session is over, while the others go on, and recovers it.

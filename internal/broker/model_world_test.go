@@ -122,9 +122,9 @@ func (w *world) headDue() int64 {
 	return 0
 }
 
-// arm gives out a due token where the first scheduled job is earlier than before.
+// arm gives out a due token where the first scheduled job is due at another time than before.
 func (w *world) arm(before int64) {
-	if after := w.headDue(); after != 0 && (before == 0 || after < before) && w.dues < 2 {
+	if after := w.headDue(); after != 0 && after != before && w.dues < 2 {
 		w.dues++
 	}
 }

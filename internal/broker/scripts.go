@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"embed"
 	"encoding/hex"
+	"sync/atomic"
 )
 
 //go:embed lua/*.lua
@@ -12,6 +13,7 @@ var sources embed.FS
 // script is one transition: its source behind the prelude, and the digest by which the server caches it.
 type script struct {
 	name, source, digest string
+	replySize            atomic.Int64 // of the last reply that was large, bytes: what to make room for
 }
 
 func load(name string) *script {

@@ -50,6 +50,9 @@ type Envelope struct {
 	Deadline    int64 // no attempt runs beyond this time
 	Encoding    string
 	Meta        map[string]string
+
+	// Intern, where set, makes a kind's bytes text when decoding, so that a known name need not be copied each time.
+	Intern func([]byte) string
 }
 
 // Body field numbers (protobuf). New fields get new numbers; readers skip those they do not know.
@@ -91,7 +94,7 @@ func (e *Envelope) Append(dst []byte) []byte {
 
 // Decode reads an envelope. Args aliases b. The error is ErrNewer or ErrCorrupt with the reason.
 func (e *Envelope) Decode(b []byte) error {
-	*e = Envelope{}
+	*e = Envelope{Intern: e.Intern}
 	body, err := e.decodeHead(b)
 	if err != nil {
 		return err
@@ -100,7 +103,11 @@ func (e *Envelope) Decode(b []byte) error {
 	for r.next() {
 		switch r.field {
 		case fieldKind:
-			e.Kind = r.text()
+			if e.Intern != nil {
+				e.Kind = e.Intern(r.bytes)
+			} else {
+				e.Kind = r.text()
+			}
 		case fieldArgs:
 			e.Args = r.bytes
 		case fieldKey:
