@@ -28,17 +28,25 @@ func everyCall(ctx context.Context, c *queue.Client) map[string]func() error {
 			}
 			return err
 		},
-		"EnqueueTx": func() error { _, err := c.EnqueueTx(ctx, c.Redis().TxPipeline(), email{"x"}); return err },
-		"Watch":     func() error { return c.Watch(ctx, func(*redis.Tx) error { return nil }, "k") },
-		"Get":       func() error { _, err := c.Get(ctx, "default", "x"); return err },
-		"Counts":    func() error { _, err := c.Counts(ctx, "default"); return err },
-		"Queues":    func() error { _, err := c.Queues(ctx); return err },
-		"Cancel":    func() error { _, err := c.Cancel(ctx, "default", "x"); return err },
-		"Delete":    func() error { return c.Delete(ctx, "default", "x") },
-		"Redrive":   func() error { return c.Redrive(ctx, "default", "x") },
-		"Pause":     func() error { _, err := c.Pause(ctx, "default"); return err },
-		"Resume":    func() error { _, err := c.Resume(ctx, "default"); return err },
-		"Ping":      func() error { return c.Ping(ctx) },
+		"EnqueueTx": func() error {
+			pipe := c.Redis().TxPipeline()
+			pending, err := c.EnqueueTx(ctx, pipe, email{"x"})
+			if err != nil {
+				return err
+			}
+			_, _ = pipe.Exec(ctx) // its error is the result's too
+			return pending.Result()
+		},
+		"Watch":   func() error { return c.Watch(ctx, func(*redis.Tx) error { return nil }, "k") },
+		"Get":     func() error { _, err := c.Get(ctx, "default", "x"); return err },
+		"Counts":  func() error { _, err := c.Counts(ctx, "default"); return err },
+		"Queues":  func() error { _, err := c.Queues(ctx); return err },
+		"Cancel":  func() error { _, err := c.Cancel(ctx, "default", "x"); return err },
+		"Delete":  func() error { return c.Delete(ctx, "default", "x") },
+		"Redrive": func() error { return c.Redrive(ctx, "default", "x") },
+		"Pause":   func() error { _, err := c.Pause(ctx, "default"); return err },
+		"Resume":  func() error { _, err := c.Resume(ctx, "default"); return err },
+		"Ping":    func() error { return c.Ping(ctx) },
 	}
 }
 

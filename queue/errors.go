@@ -31,6 +31,12 @@ var (
 	ErrWrongState = errors.New("the job's state does not allow it")
 	// ErrConflict: what was to be changed changed meanwhile; nothing was done.
 	ErrConflict = errors.New("conflict")
+	// ErrAuth: Redis refused the credentials.
+	ErrAuth = conn.ErrAuth
+	// ErrReadOnly: Redis is a read-only replica; connect to the primary.
+	ErrReadOnly = conn.ErrReadOnly
+	// ErrUnsupported: the server would lose jobs: too old, or set up to evict data.
+	ErrUnsupported = conn.ErrUnsupported
 	// ErrClosed: the client is closed.
 	ErrClosed = errors.New("client is closed")
 )
@@ -49,6 +55,10 @@ var (
 	// ErrJobLost: this claim of the job is gone from Redis; what this attempt returns is ignored.
 	ErrJobLost = errors.New("job lost")
 )
+
+// KeyTypeError names a key that holds another type than Tidemill's. Nothing was changed; the queue cannot be used until
+// the key is renamed or deleted.
+type KeyTypeError = broker.KeyTypeError
 
 // DuplicateError carries the id of the job that was there first.
 type DuplicateError struct {

@@ -17,6 +17,7 @@ func TestFullRedis(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c, rdb, ctx := open(t, srv.URL()), redistest.Client(t, srv), t.Context()
 		enqueue(t, c, email{"x"}, queue.ID("ready"))
+		rdb.Set(ctx, "rest", "still there", 0)
 		rdb.ConfigSet(ctx, "maxmemory", "1")
 		start := time.Now()
 		for _, options := range [][]queue.Option{nil, {queue.In(time.Hour)}, {queue.Queue("new")}} {
@@ -41,11 +42,15 @@ func TestFullRedis(t *testing.T) {
 		}
 		var pending *queue.Pending
 		_, err = c.Redis().TxPipelined(ctx, func(pipe redis.Pipeliner) (err error) {
+			pipe.Del(ctx, "rest") // frees memory, so that a full Redis would do it
 			pending, err = c.EnqueueTx(ctx, pipe, email{"x"})
 			return err
 		})
-		if err == nil || !errors.Is(pending.Result(), queue.ErrRedisFull) {
+		if err == nil || !errors.Is(pending.Result(), queue.ErrRedisFull) || errors.Is(pending.Result(), queue.ErrOutcomeUnknown) {
 			t.Errorf("transaction: %v, %v", err, pending.Result())
+		}
+		if rest := rdb.Get(ctx, "rest").Val(); rest != "still there" {
+			t.Errorf("the rest of the transaction was carried out without the job: %q", rest)
 		}
 		within(t, "saying so", time.Since(start), 0, time.Second)
 		if n := counts(t, c, "default"); n.Ready != 1 || n.Scheduled != 0 || n.Enqueued != 1 {

@@ -84,6 +84,34 @@ func TestEnqueueManyRefusesSizes(t *testing.T) {
 	})
 }
 
+// mixedBatch is 1,400 good jobs over three queues, with 140 others between them, and what each must come to.
+func mixedBatch() (items []queue.Item, want []error) {
+	add := func(err error, args queue.Args, options ...queue.Option) {
+		items, want = append(items, queue.Item{Args: args, Options: options}), append(want, err)
+	}
+	for i := range 1400 {
+		name := queue.Queue([]string{"a", "b", "c"}[i%3])
+		add(nil, email{fmt.Sprint(i)}, name, queue.ID(fmt.Sprint("id", i)))
+		switch i % 70 {
+		case 0:
+			add(queue.ErrDuplicate, email{"there"}, queue.Queue("a"), queue.ID("there"))
+		case 10:
+			add(queue.ErrDuplicate, email{"gone"}, queue.Queue("b"), queue.ID("gone"))
+		case 20:
+			add(queue.ErrDuplicate, email{"twice"}, name, queue.ID(fmt.Sprint("id", i)))
+		case 30:
+			add(queue.ErrInvalid, queue.Raw{Name: "a b"}, name)
+		case 40:
+			add(queue.ErrPayloadTooLarge, queue.Raw{Name: "big", Payload: make([]byte, 2<<20)}, name)
+		case 50:
+			add(queue.ErrInvalid, email{}, name, queue.In(-1))
+		case 60:
+			add(queue.ErrInvalid, nil, name)
+		}
+	}
+	return items, want
+}
+
 // TestEnqueueManyMixed: one batch in which everything happens, over three queues; each result is true and the good ones
 // keep their order.
 func TestEnqueueManyMixed(t *testing.T) {
@@ -93,31 +121,7 @@ func TestEnqueueManyMixed(t *testing.T) {
 		if _, err := c.Cancel(t.Context(), "b", "gone"); err != nil {
 			t.Fatal(err)
 		}
-		var items []queue.Item
-		var want []error
-		add := func(err error, args queue.Args, options ...queue.Option) {
-			items, want = append(items, queue.Item{Args: args, Options: options}), append(want, err)
-		}
-		for i := range 1400 {
-			name := queue.Queue([]string{"a", "b", "c"}[i%3])
-			add(nil, email{fmt.Sprint(i)}, name, queue.ID(fmt.Sprint("id", i)))
-			switch i % 70 {
-			case 0:
-				add(queue.ErrDuplicate, email{"there"}, queue.Queue("a"), queue.ID("there"))
-			case 10:
-				add(queue.ErrDuplicate, email{"gone"}, queue.Queue("b"), queue.ID("gone"))
-			case 20:
-				add(queue.ErrDuplicate, email{"twice"}, name, queue.ID(fmt.Sprint("id", i)))
-			case 30:
-				add(queue.ErrInvalid, queue.Raw{Name: "a b"}, name)
-			case 40:
-				add(queue.ErrPayloadTooLarge, queue.Raw{Name: "big", Payload: make([]byte, 2<<20)}, name)
-			case 50:
-				add(queue.ErrInvalid, email{}, name, queue.In(-1))
-			case 60:
-				add(queue.ErrInvalid, nil, name)
-			}
-		}
+		items, want := mixedBatch()
 		results, err := c.EnqueueMany(t.Context(), items, queue.Meta("batch", "1"))
 		var batch *queue.BatchError
 		if !errors.As(err, &batch) || batch.Of != len(items) || batch.Failed != 140 || !errors.Is(err, queue.ErrDuplicate) {

@@ -18,6 +18,7 @@ import (
 type Pending struct {
 	ID       uuid.UUID
 	enqueued broker.Enqueued
+	named    redis.Cmder // writes the queue's name; nil in Cluster
 }
 
 // Result answers, once the transaction was executed, whether the job was created: nil, or one of Enqueue's errors;
@@ -31,26 +32,35 @@ func (p *Pending) Result() error {
 		return fmt.Errorf("%w: the transaction was not executed, or not to its end: %w", ErrOutcomeUnknown, err)
 	case err.Error() == redis.TxFailedErr.Error(): // package broker knows only its text
 		return fmt.Errorf("%w: a watched key changed", ErrConflict)
+	case p.named != nil && errors.Is(outward(p.named.Err()), ErrRedisFull): // err tells only that the transaction was aborted
+		return outward(p.named.Err())
 	}
 	return uncertain(err, true)
 }
 
 // EnqueueTx queues a job on the caller's own transaction (a TxPipeline): it is created when the transaction is carried
-// out, and only then. Redis does not roll back: look at Result after Exec for a duplicate or a full Redis. In Cluster
-// everything in a transaction must be in one hash slot: use keys with the tag {queue name}.
+// out, and only then. A full Redis refuses the transaction as a whole; of a duplicate only the job is left out, and as
+// Redis does not roll back the rest is carried out: look at Result after Exec.
 //
-// The first job for a queue also writes the queue's name, at once and on a connection of its own.
+// It adds two commands to the transaction, of which the first writes the queue's name. In Cluster everything in a
+// transaction must be in one hash slot: use keys with the tag {queue name}. There the name is written by a call before.
 func (c *Client) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, args Args, options ...Option) (*Pending, error) {
 	l, item, err := c.build(args, nil, options)
 	if err != nil {
 		return nil, err
 	}
-	if err := outward(l.list(ctx)); err != nil {
-		return nil, err
+	p := &Pending{ID: item.ID}
+	if c.conn.Cluster() {
+		if err := outward(l.list(ctx)); err != nil {
+			return nil, err
+		}
+	} else { // never by a call of its own: within Watch the pool's connections may all be taken by those who wait here
+		p.named = pipe.SAdd(ctx, c.space.Queues(), l.keys.Name())
 	}
 	// A producer of its own: a client that sends the whole transaction twice creates the job once.
 	stamp := broker.Stamp{Producer: uuid.New(), Lane: 0, Seq: 1}
-	return &Pending{ID: item.ID, enqueued: c.broker.EnqueueTx(ctx, pipe, l.keys, stamp, []broker.Item{item})}, nil
+	p.enqueued = c.broker.EnqueueTx(ctx, pipe, l.keys, stamp, []broker.Item{item})
+	return p, nil
 }
 
 // watchTries bounds the tries of a transaction that keeps colliding.

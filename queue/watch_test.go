@@ -62,6 +62,22 @@ func TestWatchUnderContention(t *testing.T) {
 	})
 }
 
+// TestWatchOnOneConnection: a transaction that holds the pool's only connection can still enqueue into a new queue.
+func TestWatchOnOneConnection(t *testing.T) {
+	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
+		c, ctx := open(t, srv.URL(), queue.Config{MaxConnections: 4}), t.Context()
+		c.Redis().Set(ctx, "account", 1, 0)
+		start := time.Now()
+		if err := withdrawOne(ctx, c); err != nil {
+			t.Error(err)
+		}
+		within(t, "Watch", time.Since(start), 0, 2*time.Second)
+		if names, err := c.Queues(ctx); err != nil || len(names) != 1 {
+			t.Errorf("queues %q, %v", names, err)
+		}
+	})
+}
+
 // TestWatchGivesUp: a key that changes during every try ends in ErrConflict after 50 of them, with growing waits.
 func TestWatchGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -198,13 +198,17 @@ func (r *runner) recoverOne(s step, session string) {
 }
 
 // rush brings many jobs at once, which one worker claims together and acknowledges together: long runs of tokens. In
-// between one of them may end otherwise.
+// between one of them may end otherwise, which the worker may have forgotten.
 func (r *runner) rush(s step) {
 	at := s.pick(0, modelWorkers)
 	r.enqueue(step{N: [6]int{11, s.N[1], 1, 0, s.N[4], 240}})
 	r.exchange(step{N: [6]int{at, 0, 5, s.N[3], 4, 1}})
-	if s.pick(1, 2) == 0 {
+	if k := r.workers[at]; s.pick(1, 2) == 0 && r.bad == "" {
+		held := slices.Clone(k.held)
 		r.settle(step{N: [6]int{at, 1 << s.pick(3, 8), s.N[2], s.N[3], s.N[4], 2}})
+		if s.pick(2, 2) == 0 && k == r.workers[at] {
+			k.held = held
+		}
 	}
 	r.exchange(step{N: [6]int{at, 254, 1, s.N[3], 4, 128 + 8}, Lost: s.Lost})
 }
@@ -214,6 +218,9 @@ func (r *runner) lapse(s step) {
 	silent := s.pick(0, modelWorkers)
 	r.exchange(step{N: [6]int{silent, 0, 4, s.N[3], s.N[4]/3*3 + 1, 1}})
 	session := r.workers[silent].session
+	if held := r.workers[silent].held; s.pick(5, 3) == 0 && len(held) > 0 {
+		r.verb(step{Do: "cancel", N: [6]int{int(held[0].ID[15]) - 1}})
+	}
 	for range 4 {
 		for i := range r.workers {
 			if i != silent && r.bad == "" {

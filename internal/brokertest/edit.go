@@ -94,6 +94,24 @@ var editCases = []testCase{
 		e.edit(1, nil, &broker.Due{In: 1000}, broker.StateEdited)
 		e.equal("due tokens", e.length(keys.Due), int64(1))
 	}},
+	{"edit/another head arms the timer, whoever makes it", func(e *env) {
+		for n, in := range []int64{10_000, 20_000, 30_000, 40_000, 50_000} {
+			it := item(n+1, 0)
+			it.Due.In = in
+			e.enqueue("", it)
+		}
+		armed := func(what string, want int64, act func()) {
+			e.Helper()
+			e.must(e.rdb.Del(e.ctx, e.q.Key(keys.Due)).Err())
+			act()
+			e.equal("due tokens after "+what, e.length(keys.Due), want)
+		}
+		armed("cancelling a later one", 0, func() { e.verb(e.b.Cancel, 2, broker.StateCancelled, "") })
+		armed("cancelling the head", 1, func() { e.verb(e.b.Cancel, 1, broker.StateCancelled, "") })
+		armed("deleting the head", 1, func() { e.verb(e.b.Delete, 3, broker.StateDeleted, "") })
+		armed("making the head ready", 1, func() { e.edit(4, nil, &broker.Due{}, broker.StateEdited) })
+		armed("purging the last", 0, func() { e.purge("scheduled") })
+	}},
 	{"edit/moved to and fro while the queue stands", func(e *env) {
 		e.add(1, 2)
 		moves, refused := 0, 0

@@ -108,7 +108,8 @@ var enqueueCases = []testCase{
 		}
 		raw := append(envelope(1, 0), bytes.Repeat(all, 200)...)
 		odd := uuid.UUID(all[240:])
-		e.enqueue("", broker.Item{ID: odd, Envelope: raw}, broker.Item{ID: uuid.UUID([]byte("\r\n$1\r\n*1\r\n:5\r\n\x00\xff")), Envelope: raw})
+		e.enqueue("", broker.Item{ID: odd, Envelope: raw},
+			broker.Item{ID: uuid.UUID([]byte("\r\n$1\r\n*1\r\n:5\r\n\x00\xff")), Envelope: raw})
 		e.register("s")
 		jobs := e.claim("s", 10)
 		if len(jobs) != 2 || jobs[0].ID != odd || !bytes.Equal(jobs[0].Envelope, raw) || !bytes.Equal(jobs[1].Envelope, raw) {

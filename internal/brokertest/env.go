@@ -248,7 +248,9 @@ func (e *env) recoverAll(session string) (calls int, sum broker.Recovery) {
 	for {
 		r, err := e.b.Recover(e.ctx, e.q, session, ttl, crashLimit)
 		e.must(err)
-		calls++
+		if calls++; calls > 50 {
+			e.Fatalf("recovering %s comes to no end", session)
+		}
 		sum.Moved, sum.Suspects, sum.Dead = sum.Moved+r.Moved, sum.Suspects+r.Suspects, sum.Dead+r.Dead
 		if !r.More {
 			sum.Wait = r.Wait

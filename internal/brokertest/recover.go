@@ -28,6 +28,7 @@ var recoverCases = []testCase{
 		e.must(e.rdb.HSet(e.ctx, e.q.Key(keys.Meta), "beat", e.now()-ttl.Milliseconds()).Err())
 		before = e.dump()
 		e.equal("after a silence", e.recover("s"), broker.Recovery{Wait: true})
+		e.unchanged(before)
 		e.must(e.rdb.HSet(e.ctx, e.q.Key(keys.Meta), "beat", e.now(), "no_recover_until", e.now()+5000).Err())
 		e.equal("after an outage", e.recover("s"), broker.Recovery{Wait: true})
 		e.must(e.rdb.HSet(e.ctx, e.q.Key(keys.Meta), "no_recover_until", e.now()-1).Err())

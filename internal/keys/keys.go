@@ -105,15 +105,18 @@ func (q *Queue) Lanes(session string) string { return q.prefix + "lanes:" + sess
 // Poke is the LIST by which a process ends its own blocking pop.
 func (q *Queue) Poke(instance string) string { return q.prefix + "poke:" + instance }
 
+// nameBytes is what a name is made of, in words.
+const nameBytes = "A-Z a-z 0-9 _ - . :"
+
 func checkName(what, name string) error {
 	if name == "" {
-		return fmt.Errorf("%s: the name is empty; allowed are 1 to %d of A-Z a-z 0-9 _ - . :", what, MaxNameLen)
+		return fmt.Errorf("%s: the name is empty; allowed are 1 to %d of %s", what, MaxNameLen, nameBytes)
 	}
 	bad := strings.IndexFunc(name, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.:", r))
 	})
 	if bad >= 0 || len(name) > MaxNameLen {
-		return fmt.Errorf("%s: %.140q is not a name; allowed are 1 to %d of A-Z a-z 0-9 _ - . :", what, name, MaxNameLen)
+		return fmt.Errorf("%s: %.140q is not a name; allowed are 1 to %d of %s", what, name, MaxNameLen, nameBytes)
 	}
 	return nil
 }
