@@ -126,12 +126,12 @@ func TestOpenUnfitServers(t *testing.T) {
 		open(t, srv.URL())
 
 		primary := redistest.Server(t)
-		rdb.SlaveOf(ctx, "127.0.0.1", fmt.Sprint(primary.Port()))
+		rdb.Do(ctx, "REPLICAOF", "127.0.0.1", primary.Port())
 		refused("read-only replica", "connect to that primary", primary.Addr())
 		if _, err := queue.New(rdb); err == nil || !strings.Contains(err.Error(), "read-only replica") {
 			t.Errorf("New: %v", err)
 		}
-		rdb.SlaveOf(ctx, "NO", "ONE")
+		rdb.Do(ctx, "REPLICAOF", "NO", "ONE")
 		open(t, srv.URL())
 	})
 }
