@@ -14,7 +14,7 @@ import (
 // wantStop stops the worker and holds what Run returned, and how long it took, against what is allowed.
 func (p *proc) wantStop(want error, within time.Duration) {
 	p.e.Helper()
-	err, took := p.stop()
+	took, err := p.stop()
 	if !errors.Is(err, want) || want == nil && err != nil {
 		p.e.Errorf("Run returned %v, want %v", err, want)
 	}
@@ -227,7 +227,7 @@ func TestDrainWithoutRedis(t *testing.T) {
 				e.wait(time.Second, "the handlers", func() bool { return r.n() == 5 })
 				back := e.blackout(c.frozen)
 				time.Sleep(100 * time.Millisecond)
-				err, took := p.stop()
+				took, err := p.stop()
 				if err == nil || c.stuck != errors.Is(err, ErrDrainTimeout) {
 					t.Errorf("Run returned %v", err)
 				}

@@ -65,7 +65,7 @@ func TestWeightsShareTheWorker(t *testing.T) {
 					got[info.Queue]++
 				}
 				for name, weight := range weights {
-					if share := got[name]; share < weight*50 || share > weight*70 {
+					if share := got[name]; share < weight*54-15 || share > weight*66+15 {
 						t.Errorf("queue %s with weight %d got %d of 600", name, weight, share)
 					}
 				}

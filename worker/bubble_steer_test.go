@@ -228,3 +228,22 @@ func TestQuiet(t *testing.T) {
 		}
 	})
 }
+
+// The wake token that a quiet worker's blocking pop may still take is not lost to the others.
+func TestQuietGivesTokensBack(t *testing.T) {
+	inBubble(t, func(e *env) {
+		first, second := newRig(succeed), newRig(succeed)
+		p := e.start(first.Mux, Config{})
+		e.start(second.Mux, Config{})
+		for range 10 { // it is chance who of the two is woken
+			p.w.Quiet(false)
+			time.Sleep(time.Second)
+			p.w.Quiet(true)
+			e.add("job")
+			e.drained(50 * time.Millisecond)
+		}
+		if first.n() != 0 || second.n() != 10 {
+			t.Errorf("%d and %d starts", first.n(), second.n())
+		}
+	})
+}

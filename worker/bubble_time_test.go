@@ -51,7 +51,7 @@ func TestStartedJobDoesNotExpire(t *testing.T) {
 		p := e.start(r.Mux, Config{Drain: time.Second})
 		id := e.add("job", queue.ExpireIn(10*time.Second), queue.Retain(time.Hour))
 		e.wait(2*time.Minute, "the second start", func() bool { return r.n() == 2 })
-		if err, _ := p.stop(); !errors.Is(err, ErrDrainTimeout) {
+		if _, err := p.stop(); !errors.Is(err, ErrDrainTimeout) {
 			t.Errorf("Run: %v", err)
 		}
 		e.start(r.Mux, Config{})

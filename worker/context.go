@@ -39,11 +39,11 @@ func (c *jobContext) end(cause error) {
 	}
 }
 
-// over answers why and when the context ended; nil while it has not.
-func (c *jobContext) over() (error, time.Time) {
+// over answers when and why the context ended; nil while it has not.
+func (c *jobContext) over() (time.Time, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.cause, c.ended
+	return c.ended, c.cause
 }
 
 func (c *jobContext) made() context.Context {

@@ -193,7 +193,7 @@ func (w *Worker) attempt(r *run) outcome {
 	}
 	t.called = true
 	result, stack, err := t.call()
-	cause, _ := r.ctx.over()
+	_, cause := r.ctx.over()
 	r.ctx.free()
 	o := t.outcome(err, stack, cause, result)
 	w.tasks.Put(t)

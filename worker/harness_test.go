@@ -30,6 +30,8 @@ type env struct {
 	client *queue.Client
 	q      *keys.Queue // of the queue "default"
 	logs   *logBook
+
+	retries int // of the workers' shared clients: go-redis repeats commands 3 times unless told otherwise
 }
 
 // inBubble runs a test under fake time. A goroutine that is left behind fails it.
@@ -62,6 +64,9 @@ func (e *env) connect(g *gate) *queue.Client {
 	rdb := e.b.Client(func(o *redis.Options) {
 		if g != nil {
 			o.Dialer = g.dial
+			if e.retries > 0 {
+				o.MaxRetries = e.retries
+			}
 		}
 		o.ContextTimeoutEnabled, o.DialerRetries = true, 1 // as of a client that Open made
 	})
@@ -128,18 +133,18 @@ func (p *proc) session() string {
 	return p.w.consumers[0].session
 }
 
-// stop ends the worker as a first signal does and answers what Run returned and how long it took.
-func (p *proc) stop() (error, time.Duration) {
+// stop ends the worker as a first signal does and answers how long it took and what Run returned.
+func (p *proc) stop() (time.Duration, error) {
 	began := time.Now()
 	p.end()
 	<-p.done
-	return p.err, time.Since(began)
+	return time.Since(began), p.err
 }
 
 // stopClean is stop for a worker that has nothing to complain about.
 func (p *proc) stopClean() {
 	p.e.Helper()
-	if err, _ := p.stop(); err != nil {
+	if _, err := p.stop(); err != nil {
 		p.e.Errorf("Run returned %v", err)
 	}
 }

@@ -213,7 +213,7 @@ func (w *Worker) stuckLocked() {
 		if r.phase != started || r.told {
 			return
 		}
-		if cause, at := r.ctx.over(); cause != nil && time.Since(at) >= w.config.StuckAfter {
+		if at, cause := r.ctx.over(); cause != nil && time.Since(at) >= w.config.StuckAfter {
 			r.told = true
 			w.log.Error().Str("queue", r.c.name).Stringer("job_id", r.claim.ID).AnErr("cause", cause).
 				Dur("for", time.Since(at)).Msg("handler is stuck: it ignores its ended context and keeps its slot")

@@ -57,7 +57,7 @@ func TestServerFrozen(t *testing.T) {
 	r.must(r.srv.Freeze())
 	frozen := time.Now()
 	r.pass(ttl / 2)
-	err, took := leaver.stop()
+	took, err := leaver.stop()
 	if !errors.Is(err, ErrDrainTimeout) || took > 2*time.Second+leaveWithin+500*time.Millisecond {
 		t.Errorf("a worker told to stop returned %v after %v", err, took)
 	}
@@ -168,7 +168,7 @@ func TestFewConnections(t *testing.T) {
 	if n := connections(r); n > 4 {
 		t.Errorf("%d connections", n)
 	}
-	if err, _ := p.stop(); err != nil {
+	if _, err := p.stop(); err != nil {
 		t.Error(err)
 	}
 }
@@ -193,7 +193,7 @@ func TestNothingIsLeftBlocking(t *testing.T) {
 		r.wait(5*time.Second, "a blocking pop", func() bool {
 			return strings.Contains(r.rdb.ClientList(r.ctx).Val(), "cmd=blpop")
 		})
-		if err, _ := p.stop(); err != nil {
+		if _, err := p.stop(); err != nil {
 			t.Error(err)
 		}
 		r.wait(time.Second, "its connections to go", func() bool {

@@ -78,11 +78,11 @@ func (r *real) start(client *queue.Client, mux *Mux, config Config) *running {
 	return p
 }
 
-func (p *running) stop() (error, time.Duration) {
+func (p *running) stop() (time.Duration, error) {
 	began := time.Now()
 	p.end()
 	<-p.done
-	return p.err, time.Since(began)
+	return time.Since(began), p.err
 }
 
 func (r *real) wait(within time.Duration, what string, cond func() bool) {

@@ -58,7 +58,7 @@ func hand(t *testing.T, tokens ...int64) (*Worker, *consumer, []*run) {
 }
 
 func lost(r *run) bool {
-	cause, _ := r.ctx.over()
+	_, cause := r.ctx.over()
 	return errors.Is(cause, queue.ErrJobLost)
 }
 
@@ -149,7 +149,7 @@ func TestRenew(t *testing.T) {
 	if c.session == old || c.epoch != epoch+1 || c.active || len(c.done)+len(c.fails)+len(w.buffer)+c.buffered+len(c.held) != 0 {
 		t.Errorf("%+v", c)
 	}
-	if cause, _ := runs[0].ctx.over(); !errors.Is(cause, queue.ErrSessionLost) || !runs[0].lost {
+	if _, cause := runs[0].ctx.over(); !errors.Is(cause, queue.ErrSessionLost) || !runs[0].lost {
 		t.Errorf("the handler's cause: %v", cause)
 	}
 	w.running, c.running, c.runs[tag(runs[0])] = 1, 1, 1
@@ -191,7 +191,7 @@ func TestJobContext(t *testing.T) {
 	unused := &jobContext{w: w, info: info}
 	unused.free()
 	<-unused.Done() // what outlives the handler finds it over
-	if cause, _ := unused.over(); cause != nil || !errors.Is(context.Cause(unused), context.Canceled) {
+	if _, cause := unused.over(); cause != nil || !errors.Is(context.Cause(unused), context.Canceled) {
 		t.Errorf("causes %v and %v", cause, context.Cause(unused))
 	}
 }

@@ -179,7 +179,7 @@ func (w *Worker) fail(r *run, err error) outcome {
 		t.route = &route{}
 	}
 	t.called = true
-	cause, _ := r.ctx.over()
+	_, cause := r.ctx.over()
 	r.ctx.free()
 	return t.outcome(err, "", cause, nil)
 }
