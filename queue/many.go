@@ -155,7 +155,10 @@ func (m *many) split(items []Item, options []Option, groups chan<- []*chunk) {
 // Redis is away, the rest of the batch fails without being sent.
 func (m *many) send(group []*chunk) {
 	stop := context.Cause(m.ctx)
-	if m.away {
+	if stop == nil {
+		stop = m.client.closed()
+	}
+	if stop == nil && m.away {
 		stop = ErrUnavailable
 	}
 	if stop != nil {

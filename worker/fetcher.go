@@ -146,7 +146,9 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 	}
 	if c.hints == o.hints && o.call.Want > 0 {
 		c.maybe = a.Left || a.More || c.suspects && suspectAsked && !a.Suspect
-		if !c.maybe {
+		if c.maybe {
+			w.waker.retry.Set() // it need not wait for the answer to its token any more
+		} else {
 			w.waker.idle(c)
 		}
 	}

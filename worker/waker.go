@@ -135,8 +135,9 @@ func (k *waker) use(ctx context.Context, c *consumer, due bool, left map[*consum
 		return
 	}
 	w.nudgeLane()
-	// The exchange that this causes tells within a round trip whether to wait on the queue again.
-	k.pause(ctx, 10*time.Millisecond)
+	// The exchange that this causes tells within a round trip whether to wait on the queue again. To pop without that
+	// queue meanwhile, and then once more, would cost three requests.
+	k.pause(ctx, 100*time.Millisecond)
 }
 
 // giveBack leaves a wake token to another worker.

@@ -30,12 +30,13 @@ func (c *command) newPause(verb, short, done string, do func(*queue.Client, cont
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return c.with(cmd, func(ctx context.Context, client *queue.Client) error {
 			name := args[0]
+			all, listErr := client.Queues(ctx) // before: pausing a queue makes it known
 			changed, err := do(client, ctx, name)
 			if err != nil {
 				return err
 			}
 			// It may be meant for a queue to come, or be misspelled.
-			if all, err := client.Queues(ctx); err == nil && !slices.Contains(all, name) {
+			if listErr == nil && !slices.Contains(all, name) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%s: note: %v\n", cmd.CommandPath(), unknownQueue(name, all))
 			}
 			out := cmd.OutOrStdout()

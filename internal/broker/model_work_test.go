@@ -22,7 +22,13 @@ func (r *runner) choose(s step, k *sender) []broker.Claim {
 		}
 	}
 	if s.pick(5, 3) == 0 && len(r.old) > 0 {
-		out = append(out, r.old[s.pick(2, len(r.old))])
+		stale := r.old[s.pick(2, len(r.old))]
+		for _, c := range r.old { // best one whose id the worker holds again
+			if i := slices.IndexFunc(k.held, func(h broker.Claim) bool { return h.ID == c.ID }); i >= 0 && s.pick(2, 3) > 0 {
+				stale = c
+			}
+		}
+		out = append(slices.DeleteFunc(out, func(c broker.Claim) bool { return c.ID == stale.ID }), stale)
 	}
 	if s.pick(5, 7) == 1 {
 		out = append(out, broker.Claim{ID: modelID(s.N[2]), Token: r.w.token - int64(s.pick(3, 4))})
