@@ -11,7 +11,7 @@ import (
 	"github.com/tidemill/tidemill/queue"
 )
 
-// keeper keeps the sessions: a heartbeat each third of the TTL, on a connection of its own. Its answers arm every timer
+// keeper keeps the sessions: a heartbeat each third of the TTL (2 s at most), on a connection of its own. Its answers arm every timer
 // of the process and tell what else there is to know.
 type keeper struct {
 	w      *Worker
@@ -66,6 +66,9 @@ func (k *keeper) Run(ctx context.Context) error {
 	}
 }
 
+// beatAtMost is the longest time between two heartbeats, whatever the TTL: what a lost hint or token costs.
+const beatAtMost = 2 * time.Second
+
 // beat sends one heartbeat and answers in how long the next is due. One that is not answered in time is given up while
 // there is time for another.
 func (k *keeper) beat(ctx context.Context) (time.Duration, error) {
@@ -78,7 +81,7 @@ func (k *keeper) beat(ctx context.Context) (time.Duration, error) {
 		return 0, conn.Classify(err)
 	}
 	w.sync(nowUS)
-	next := w.ttl / 3
+	next := min(w.ttl/3, beatAtMost)
 	var unlisted []*consumer
 	w.mu.Lock()
 	for i, c := range w.consumers {

@@ -37,7 +37,7 @@ func (w *world) heartbeat(b broker.Beat) string {
 		w.beat = now
 	}
 	word := w.keep(b, now)
-	if b.Mode == broker.Register && w.headDue() != 0 && w.dues == 0 {
+	if b.Mode != broker.Keep && w.headDue() != 0 && w.dues == 0 {
 		w.dues = 1
 	}
 	claimable := false

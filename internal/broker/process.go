@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -79,8 +80,8 @@ func (b *Broker) Await(ctx context.Context, timeout time.Duration, queues []*key
 	if err == redis.Nil {
 		return Token{}, false, nil
 	}
-	if err != nil {
-		return Token{}, false, err
+	if err != nil { // Redis does not say which of the lists is none; the heartbeat finds out
+		return Token{}, false, typedKey(err, strings.Join(lists, " or "))
 	}
 	for i, list := range lists[:len(places)] {
 		if list == popped[0] {

@@ -53,6 +53,17 @@ var heartbeatCases = []testCase{
 		e.ack("s", jobs)
 		e.equal("gone", e.beat("s", broker.Bye).Gone, true)
 	}},
+	{"heartbeat/the timer is handed over", func(e *env) {
+		e.register("s")
+		e.addLater(1, 1)
+		e.must(e.rdb.Del(e.ctx, e.q.Key(keys.Due)).Err()) // somebody holds the timer
+		e.must(e.beat("s", broker.Keep).Err)
+		e.equal("due tokens while it is held", e.length(keys.Due), int64(0))
+		e.must(e.beat("s", broker.Bye).Err)
+		e.equal("due tokens once its holder may be gone", e.length(keys.Due), int64(1))
+		e.register("t")
+		e.equal("due tokens, never a second for nothing", e.length(keys.Due), int64(1))
+	}},
 	{"heartbeat/lost sessions are not revived", func(e *env) {
 		e.register("s", "t")
 		e.must(e.rdb.ZAdd(e.ctx, e.q.Key(keys.Sessions), zero("s", -1)).Err())

@@ -75,13 +75,16 @@ var processCases = []testCase{
 		token, ok = e.await(true, e.q)
 		e.equal("wake token", []any{token, ok}, []any{broker.Token{}, true})
 	}},
-	{"process/a new session arms the timer", func(e *env) {
+	{"process/a session that comes or goes arms the timer", func(e *env) {
 		e.addLater(1, 1)
 		e.must(e.rdb.Del(e.ctx, e.q.Key(keys.Due)).Err()) // taken by a process that is gone
 		e.register("s")
 		e.equal("due tokens", e.length(keys.Due), int64(1))
 		e.must(e.beat("s", broker.Keep).Err)
 		e.register("t")
+		e.equal("due tokens", e.length(keys.Due), int64(1))
+		e.must(e.rdb.Del(e.ctx, e.q.Key(keys.Due)).Err())
+		e.equal("gone", e.beat("t", broker.Bye).Gone, true)
 		e.equal("due tokens", e.length(keys.Due), int64(1))
 	}},
 }

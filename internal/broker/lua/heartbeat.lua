@@ -73,8 +73,8 @@ local function serve(at, session, mode, from, to)
   end
   local word = keep(session, mode, running, KEYS[at + 25])
   local due = head_due()
-  if due and mode == 'new' and sizes[N_DUE] == 0 then
-    call('RPUSH', DUE, '1') -- who held the timer may be gone
+  if due and mode ~= 'keep' and sizes[N_DUE] == 0 then
+    call('RPUSH', DUE, '1') -- who held the timer may be gone, or goes now
   end
   local claimable = sizes[N_SUSPECT]
   for p = 0, 9 do
