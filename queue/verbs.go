@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -107,6 +108,28 @@ func (c *Client) pause(ctx context.Context, queue string, pause bool) (bool, err
 	}
 	c.hint(ctx, l.keys)
 	return changed, nil
+}
+
+// Bounds of the session TTL.
+const (
+	MinSessionTTL = 2 * time.Second
+	MaxSessionTTL = time.Hour
+)
+
+// SessionTTL is how long a worker of the namespace may be out of touch before its jobs are taken back; 0 while no worker
+// has set it.
+func (c *Client) SessionTTL(ctx context.Context) (time.Duration, error) {
+	ttl, err := c.broker.TTL(ctx)
+	return ttl, outward(err)
+}
+
+// SetSessionTTL changes it, 2 s to 1 h. Workers adopt it when they start, so restart them all: until then those that run
+// go by the old one.
+func (c *Client) SetSessionTTL(ctx context.Context, ttl time.Duration) error {
+	if ttl < MinSessionTTL || ttl > MaxSessionTTL {
+		return invalid("session TTL", ttl.String(), MinSessionTTL.String()+" to "+MaxSessionTTL.String())
+	}
+	return outward(c.broker.SetTTL(ctx, ttl))
 }
 
 // hint tells workers to look at a queue now.

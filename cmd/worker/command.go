@@ -38,7 +38,7 @@ func newCommand() *cobra.Command {
 	})
 	c.connection.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().SortFlags = false
-	root.AddCommand(c.newDev(), c.newRun(), c.newStats(), c.newQueues(), c.newJobs())
+	root.AddCommand(c.newDev(), c.newRun(), c.newStats(), c.newQueues(), c.newJobs(), c.newSettings())
 	return root
 }
 

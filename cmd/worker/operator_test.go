@@ -150,3 +150,28 @@ func TestShowJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Server(t)
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, 0, "session TTL: not set; the first worker sets it\n"},
+		{[]string{"--session-ttl", "3s"}, 0, "session TTL: 3s\n"},
+		{[]string{"--json"}, 0, `{"session_ttl_ms":3000}` + "\n"},
+		{[]string{"--session-ttl", "1s"}, 2, "session TTL: 1s; allowed: 2s to 1h0m0s"},
+		{nil, 0, "session TTL: 3s\n"},
+	} {
+		p := run(t, []string{"REDIS_URL=" + srv.URL()}, workerPath, append([]string{"settings"}, tt.args...)...)
+		if text := p.out.String() + p.err.String(); p.code() != tt.code || !strings.Contains(text, tt.want) {
+			t.Errorf("%q: exit code %d, want %d with %q in:\n%s", tt.args, p.code(), tt.code, tt.want, text)
+		}
+	}
+	// A worker adopts what was set.
+	p := run(t, []string{"REDIS_URL=" + srv.URL()}, workerPath, "run", "--exit-when-empty", "--log-format", "json")
+	p.wantCode(0)
+	p.says(&p.err, "the session TTL of the namespace is another one")
+}

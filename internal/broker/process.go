@@ -36,6 +36,16 @@ func (b *Broker) AdoptTTL(ctx context.Context, want time.Duration) (time.Duratio
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
+// TTL answers the session TTL of the namespace, 0 where no worker ever set one.
+func (b *Broker) TTL(ctx context.Context) (time.Duration, error) {
+	key := b.space.Settings()
+	ms, err := b.rdb.HGet(ctx, key, "ttl").Int64()
+	if err == redis.Nil {
+		return 0, nil
+	}
+	return time.Duration(ms) * time.Millisecond, typedKey(err, key)
+}
+
 // SetTTL changes the session TTL of the namespace; workers adopt it when they start.
 func (b *Broker) SetTTL(ctx context.Context, ttl time.Duration) error {
 	return typedKey(b.rdb.HSet(ctx, b.space.Settings(), "ttl", ttl.Milliseconds()).Err(), b.space.Settings())
