@@ -11,5 +11,5 @@
 //	client, err := queue.Open(ctx, "redis://127.0.0.1:6379/0")
 //	id, err := client.Enqueue(ctx, Resize{"a.png", 64}, queue.In(10*time.Minute))
 //
-// A job that Enqueue acknowledged is run at least once, whatever crashes: see docs/guarantees in the README.
+// A job that Enqueue acknowledged is run at least once, whatever crashes: see "What is promised" in the README.
 package queue
