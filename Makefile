@@ -2,16 +2,28 @@
 GO ?= go
 STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
 
-.PHONY: test race lint cross model fuzz bench build redis
+.PHONY: test race lint cross servers matrix pitfalls chaos soak model fuzz fuzz-ci bench bench-full bench-pubsub build redis
+
+# Each test runs once. Those of what shares memory run under the race detector where there is a C compiler, as it needs one;
+# the others only run built programs, or one thing after the other.
+RACE := $(shell command -v $$($(GO) env CC) >/dev/null && echo -race)
+PLAIN = -e /examples/ -e /cmd/ -e /internal/blackbox -e /internal/chaos -e /internal/matrix -e /internal/pitfalls \
+  -e /internal/broker$$ -e /internal/brokertest -e /internal/floors -e /internal/redistest
 
 test: redis ## every test
-	$(GO) test ./...
+	$(GO) test -p 4 $$($(GO) list ./... | grep $(PLAIN))
+	@$(MAKE) -s race
 
-race: redis ## every test under the race detector
-	$(GO) test -race ./...
+race: redis ## the tests of what shares memory, under the race detector
+	$(GO) test -p 4 $(RACE) $$($(GO) list ./... | grep -v $(PLAIN))
 
 redis: ## a redis-server for the tests: found, installed (Debian, as root), or the line that installs it
 	@.ci/redis
+
+SERVERS ?= $(CURDIR)/.servers
+servers: redis ## the tests on Redis 8.0, Valkey 8.0 and Valkey 9 too (or on those that TIDEMILL_TEST_SERVERS names)
+	@list=$${TIDEMILL_TEST_SERVERS:-$$(.ci/servers $(SERVERS) | sed -n 's/^TIDEMILL_TEST_SERVERS=//p')} && \
+	  TIDEMILL_TEST_SERVERS=$$list GO=$(GO) .ci/each-server ./...
 
 build: ## both binaries into bin/
 	$(GO) build -o bin/ ./cmd/...
@@ -30,13 +42,48 @@ PLANS ?= 10000
 model: ## the model test on many plans: make model PLANS=10000
 	$(GO) test ./internal/broker/ -run TestModel -rapid.checks=$(PLANS) -timeout 60m
 
+pitfalls: JOBS ?= 100000
+pitfalls: FIRE ?= 60s
+pitfalls: redis ## the pitfalls' tests, the first with as many jobs and pub/sub under fire for as long as told: make pitfalls JOBS=100000 FIRE=60s
+	$(GO) test ./internal/pitfalls/ -count=1 -v -timeout 2h -args -jobs=$(JOBS) -fire=$(FIRE)
+
+matrix: redis ## the failure matrix at full size: outages of 60 s and 30 s at the default TTL
+	$(GO) test ./internal/matrix -full -v -count=1 -timeout 20m
+
 FUZZTIME ?= 60s
 fuzz: ## every fuzz target in turn: make fuzz FUZZTIME=60s
 	@for pkg in $$($(GO) list ./...); do \
 	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
-	    echo "$$pkg $$target"; $(GO) test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	    echo "$$pkg $$target"; $(GO) test $$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s || exit 1; \
 	  done; \
 	done
 
-bench: redis ## side by side with other queues, a table at the end
-	cd bench && $(GO) run .
+# What people and other programs hand in: envelope, keys, worker.yaml, lines for enqueue. Each pair has a processor each.
+fuzz-ci: ## those four for 10 s each, two at a time, one process each: make fuzz-ci FUZZTIME=10s
+	@run() { log=$$(mktemp); \
+	  if $(GO) test ./$$1 -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s -parallel 1 >$$log 2>&1; then tail -1 $$log; rm $$log; \
+	  else cat $$log; rm $$log; return 1; fi; }; \
+	run internal/wire FuzzEnvelope & one=$$!; run internal/workerfile FuzzParse && wait $$one || { wait; exit 1; }; \
+	run internal/keys FuzzKeys & one=$$!; run cmd/enqueue FuzzLine && wait $$one || { wait; exit 1; }
+fuzz-ci: FUZZTIME = 10s
+
+SEED ?= 1,2,3
+DURATION ?= $(if $(HOURS),$(HOURS)h,2m)
+FAULTS ?= kill,stop,term,proxy,loss,flush,restart
+chaos: JOBS ?= 100000
+chaos: redis ## processes under faults, a table at the end: make chaos SEED=7 JOBS=100000 DURATION=2m (or HOURS=8) FAULTS=kill,stop
+	$(GO) test ./internal/chaos -run '^TestChaos$$' -v -count=1 -timeout 0 -args \
+	  -chaos.seed=$(SEED) -chaos.jobs=$(JOBS) -chaos.duration=$(DURATION) -chaos.faults=$(FAULTS)
+
+soak: JOBS ?= 10000000
+soak: redis ## many jobs, then memory as before: make soak JOBS=10000000
+	$(GO) test ./internal/chaos -run '^TestSoak$$' -v -count=1 -timeout 0 -args -soak.jobs=$(JOBS)
+
+bench: redis ## side by side with other queues, in under 30 minutes: tables, and docs/benchmarks.md with its plots
+	cd bench && $(GO) run . -doc ../docs
+
+bench-full: redis ## every system, every curve and a backlog of 10 million (5 GB of memory), for some hours; docs/benchmarks.md
+	cd bench && $(GO) run . -systems all -curves all -backlog 10000000 -within 0 -doc ../docs
+
+bench-pubsub: redis ## pub/sub side by side with other systems, in under 5 minutes, tables at the end
+	cd bench && $(GO) run ./pubsub

@@ -1,6 +1,6 @@
 // Command bench measures job systems side by side: one machine, one run,
 // interleaved system by system, each step in a fresh process against a fresh
-// redis-server on loopback. See README.md for what the figures mean.
+// server on loopback. See README.md for what the figures mean.
 package main
 
 import (
@@ -11,12 +11,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tidemill/tidemill/bench/internal/rig"
 )
 
 // config is what the flags say.
@@ -27,7 +28,15 @@ type config struct {
 	Samples  int           `json:"samples"`
 	Runs     int           `json:"runs"`
 	Idle     time.Duration `json:"idle_ns"`
+	Within   time.Duration `json:"within_ns"`
+	Patience time.Duration `json:"patience_ns"` // with a recovery
+	Backlog  int           `json:"backlog"`     // the longest
+	Curves   []string      `json:"curves"`      // the systems that have some
+	Doc      string        `json:"-"`
 	JSON     bool          `json:"-"`
+	// Concurrency is that of a system that names none of its own.
+	Concurrency int      `json:"concurrency"`
+	Remarks     []string `json:"-"`
 }
 
 // variant is a system at one concurrency. Its label is a table column.
@@ -40,8 +49,8 @@ type variant struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if len(os.Args) == 3 && os.Args[1] == stepCommand {
-		os.Exit(childMain(ctx, os.Args[2]))
+	if rig.IsChild(os.Args) {
+		os.Exit(rig.ChildMain(ctx, os.Args, steps))
 	}
 	os.Exit(parentMain(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -49,11 +58,6 @@ func main() {
 // parentMain runs the whole benchmark and returns the exit code: 0 done, 1 a
 // step failed, 2 wrong usage.
 func parentMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	// Children die with the thread that started them (see dieWithParent), so
-	// all are started from this goroutine, locked to its thread. A child must
-	// not do the same: a locked goroutine is slow to wake.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	cfg, err := parseFlags(args, stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return 0
@@ -62,24 +66,7 @@ func parentMain(ctx context.Context, args []string, stdout, stderr io.Writer) in
 		fmt.Fprintln(stderr, "bench:", err)
 		return 2
 	}
-	rep, err := runAll(ctx, cfg, stderr)
-	if err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
-		return 1
-	}
-	if cfg.JSON {
-		err = rep.writeJSON(stdout)
-	} else {
-		err = rep.writeTable(stdout)
-	}
-	if err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
-		return 1
-	}
-	if rep.failed() {
-		return 1
-	}
-	return 0
+	return rig.Main(ctx, cfg.plan(), stdout, stderr)
 }
 
 // parseFlags reads the command line and reports every fault at once.
@@ -87,13 +74,19 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	var cfg config
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	systemList := fs.String("systems", strings.Join(systemNames(), ","), "systems to measure, `name or name@concurrency`; the first is the base of the ratios")
+	usual, remarks := availableSystems(false)
+	systemList := fs.String("systems", strings.Join(usual, ","), "systems to measure, `name or name@concurrency`, of "+strings.Join(systemNames(), ", ")+"; the first is the base of the ratios; or all")
 	measureList := fs.String("measures", strings.Join(measureNames(), ","), "measures to take")
-	concurrency := fs.Int("concurrency", 100, "handlers at once, where a system names none of its own")
-	fs.IntVar(&cfg.N, "n", 200_000, "jobs for drain and enqueue")
+	curveList := fs.String("curves", "asynq,"+alone, "systems whose curves to take, or all that are measured")
+	fs.IntVar(&cfg.Concurrency, "concurrency", 100, "handlers at once, where a system names none of its own")
+	fs.IntVar(&cfg.N, "n", 200_000, "jobs for what counts jobs a second; the slower systems get half or a quarter of them")
 	fs.IntVar(&cfg.Samples, "samples", 200, "samples for latency and delayed")
 	fs.IntVar(&cfg.Runs, "runs", 5, "runs of everything, interleaved")
-	fs.DurationVar(&cfg.Idle, "idle", 20*time.Second, "how long to watch the idle worker")
+	fs.DurationVar(&cfg.Idle, "idle", 10*time.Second, "how long to watch the idle worker")
+	fs.DurationVar(&cfg.Within, "within", 30*time.Minute, "begin no run that would likely end later than this; 0 is no bound")
+	fs.DurationVar(&cfg.Patience, "patience", 160*time.Second, "how long to wait for a killed worker's jobs")
+	fs.IntVar(&cfg.Backlog, "backlog", 1_000_000, "the longest backlog; 10,000,000 take 5 GB of memory")
+	fs.StringVar(&cfg.Doc, "doc", "", "`directory` in which to write benchmarks.md and the plots")
 	fs.BoolVar(&cfg.JSON, "json", false, "print JSON in place of the table")
 	if err := fs.Parse(args); err != nil {
 		return cfg, err
@@ -103,10 +96,26 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 		faults = append(faults, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
 	}
 	var err error
-	if cfg.Variants, err = parseVariants(*systemList, *concurrency); err != nil {
+	if *systemList == "all" {
+		all, left := availableSystems(true)
+		*systemList, cfg.Remarks = strings.Join(all, ","), left
+	}
+	if cfg.Variants, err = parseVariants(*systemList, cfg.Concurrency); err != nil {
 		faults = append(faults, err)
 	}
+	if *systemList == strings.Join(usual, ",") {
+		cfg.Remarks = remarks
+	}
 	cfg.Measures = strings.Split(*measureList, ",")
+	cfg.Curves = strings.Split(*curveList, ",")
+	if *curveList == "all" {
+		cfg.Curves = nil
+		for _, v := range cfg.Variants {
+			if !slices.Contains(cfg.Curves, v.System) {
+				cfg.Curves = append(cfg.Curves, v.System)
+			}
+		}
+	}
 	faults = append(faults, cfg.validate()...)
 	return cfg, errors.Join(faults...)
 }
@@ -130,6 +139,15 @@ func (c config) validate() []error {
 	between("n", c.N, 100, 5_000_000)
 	between("samples", c.Samples, 1, 10_000)
 	between("runs", c.Runs, 1, 100)
+	between("backlog", c.Backlog, backlogs[0], backlogs[len(backlogs)-1])
+	for _, name := range c.Curves {
+		if !slices.Contains(systemNames(), name) {
+			faults = append(faults, fmt.Errorf("-curves: no system %q; have %s", name, strings.Join(systemNames(), ",")))
+		}
+	}
+	if c.Patience < time.Second || c.Patience > 10*time.Minute {
+		faults = append(faults, fmt.Errorf("-patience: %v is not in 1s to 10m", c.Patience))
+	}
 	if c.Idle < time.Second || c.Idle > 5*time.Minute {
 		faults = append(faults, fmt.Errorf("-idle: %v is not in 1s to 5m", c.Idle))
 	}

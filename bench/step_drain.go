@@ -2,79 +2,111 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/tidemill/tidemill/bench/internal/rig"
 )
 
 // producers is how many goroutines enqueue at once where it is more than one.
 const producers = 32
 
+// fillers is how many goroutines fill: some systems make a round trip of each job of a batch.
+const fillers = 8
+
 // fillStep enqueues the N jobs of a drain, from a process of its own.
-func fillStep(ctx context.Context, sys system, spec stepSpec) ([]metric, error) {
-	rdb := redis.NewClient(&redis.Options{Addr: spec.Addr})
-	defer rdb.Close()
-	p, err := sys.Open(ctx, spec.Addr)
+func fillStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, error) {
+	c, err := sys.Open(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
-	defer p.Close()
-	if err := enqueueMany(ctx, p, spec.N, producers); err != nil {
+	defer c.Close()
+	// Without a batch call, one by one.
+	if err = enqueueBatches(ctx, c, spec.N, fillers, spec.queues()...); errors.Is(err, errors.ErrUnsupported) {
+		err = enqueueMany(ctx, c, spec.N, producers, spec.queues()...)
+	}
+	if err != nil {
 		return nil, err
 	}
-	return []metric{}, expectPending(ctx, sys, rdb, spec.N)
+	return nil, expectPending(ctx, c, spec.N, spec.queues()...)
 }
 
 // drainStep is a fresh worker process that drains the N jobs enqueued before.
 // The clock runs from the start of the first handler until a poll, each
 // millisecond once all N handlers have begun, first sees nothing pending and
 // nothing active. CPU is counted from before the worker starts.
-func drainStep(ctx context.Context, sys system, spec stepSpec) ([]metric, error) {
-	rdb := redis.NewClient(&redis.Options{Addr: spec.Addr})
-	defer rdb.Close()
-	if err := expectPending(ctx, sys, rdb, spec.N); err != nil {
-		return nil, err
-	}
-	start, err := markCPU(ctx, rdb)
+func drainStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, error) {
+	c, err := sys.Open(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
-	t := newTally(spec.N)
-	var metrics []metric
-	err = withWorker(ctx, sys, spec.work(mainQueue), t.handle, func(ctx context.Context) error {
-		if err := t.await(ctx, 30*time.Second+time.Duration(spec.N)*time.Millisecond); err != nil {
+	defer c.Close()
+	if err := expectPending(ctx, c, spec.N, spec.queues()...); err != nil {
+		return nil, err
+	}
+	start, err := rig.MarkCPU(ctx, spec.Broker)
+	if err != nil {
+		return nil, err
+	}
+	t, allocations := rig.NewTally(spec.N), rig.Allocations()
+	var metrics []rig.Metric
+	err = withWorker(ctx, sys, spec.work(spec.queues()...), spec.handler(t.Handle), func(ctx context.Context) error {
+		if err := t.Await(ctx, 30*time.Second+time.Duration(spec.N)*time.Millisecond); err != nil {
 			return err
 		}
-		if err := awaitAcks(ctx, sys, rdb); err != nil {
+		if err := awaitAcks(ctx, c, spec.queues()...); err != nil {
 			return err
 		}
-		took := time.Since(t.began) - time.Duration(t.first.Load())
-		end, err := markCPU(ctx, rdb)
+		took, whole := t.SinceFirst(), t.SinceBegan()
+		allocated := rig.AllocationsPer("job", spec.N, allocations, "")
+		end, err := rig.MarkCPU(ctx, spec.Broker)
 		if err != nil {
 			return err
 		}
-		metrics = append([]metric{
-			{Name: "rate", Unit: "jobs/s", Better: higher, Value: float64(spec.N) / took.Seconds()},
-			{Name: "start to first job", Unit: "ms", Better: lower, Value: float64(t.first.Load()) / 1e6},
-		}, end.perJob(start, spec.N, "")...)
+		rate := rig.Metric{Name: "rate", Unit: "jobs/s", Better: rig.Higher, Value: float64(spec.N) / took.Seconds()}
+		if spec.Handler > 0 {
+			metrics = []rig.Metric{rate, spec.efficiency(took), end.Busy(start, whole)}
+			return nil
+		}
+		metrics = append([]rig.Metric{rate, {Name: "start to first job", Unit: "ms", Better: rig.Lower, Value: float64(t.ToFirst()) / 1e6}},
+			append(end.Per("job", spec.N, start, ""), allocated)...)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	// The worker has stopped: whatever it gave back or ran again shows now.
-	if err := expectPending(ctx, sys, rdb, 0); err != nil {
+	if err := expectPending(ctx, c, 0, spec.queues()...); err != nil {
 		return nil, err
 	}
-	return metrics, t.check()
+	return metrics, t.Check()
+}
+
+// handler is one that counts and then takes its time, if it is to take any.
+func (s stepSpec) handler(count func(rig.Payload)) func(rig.Payload) {
+	if s.Handler == 0 {
+		return count
+	}
+	return func(p rig.Payload) {
+		count(p)
+		time.Sleep(s.Handler)
+	}
+}
+
+// efficiency compares with the time in which as many handlers at once as
+// there may be, without any pause between two, would have done.
+func (s stepSpec) efficiency(took time.Duration) rig.Metric {
+	rounds := (s.N + s.Variant.Concurrency - 1) / s.Variant.Concurrency
+	ideal := time.Duration(rounds) * s.Handler
+	return rig.Metric{Name: "of the ideal", Unit: "%", Better: rig.Higher, Value: 100 * ideal.Seconds() / took.Seconds()}
 }
 
 // awaitAcks polls until nothing is pending or active.
-func awaitAcks(ctx context.Context, sys system, rdb *redis.Client) error {
+func awaitAcks(ctx context.Context, c client, queues ...string) error {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
-		b, err := sys.Backlog(ctx, rdb, mainQueue)
+		b, err := backlogOf(ctx, c, queues...)
 		if err != nil {
 			return err
 		}
@@ -88,15 +120,30 @@ func awaitAcks(ctx context.Context, sys system, rdb *redis.Client) error {
 	}
 }
 
-// expectPending checks that exactly n jobs wait in the queue and that no job
-// is in any other state.
-func expectPending(ctx context.Context, sys system, rdb *redis.Client, n int) error {
-	b, err := sys.Backlog(ctx, rdb, mainQueue)
+// backlogOf adds up some queues.
+func backlogOf(ctx context.Context, c client, queues ...string) (sum backlog, err error) {
+	for _, name := range queues {
+		b, err := c.Backlog(ctx, name)
+		if err != nil {
+			return sum, err
+		}
+		sum.Pending, sum.Active, sum.Other = sum.Pending+b.Pending, sum.Active+b.Active, sum.Other+b.Other
+	}
+	return sum, nil
+}
+
+// expectPending checks that exactly n jobs wait in the queues (the main one,
+// if none is named) and that no job is in any other state.
+func expectPending(ctx context.Context, c client, n int, queues ...string) error {
+	if len(queues) == 0 {
+		queues = []string{mainQueue}
+	}
+	b, err := backlogOf(ctx, c, queues...)
 	if err != nil {
 		return err
 	}
 	if b.Pending != int64(n) || b.total() != int64(n) {
-		return fmt.Errorf("the queue holds %+v, not %d pending", b, n)
+		return fmt.Errorf("the queues hold %+v, not %d pending", b, n)
 	}
 	return nil
 }

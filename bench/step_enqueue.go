@@ -7,28 +7,28 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/tidemill/tidemill/bench/internal/rig"
 )
 
 // batchSize is how many jobs go into one batch call.
 const batchSize = 1000
 
-// enqueueStep times one goroutine (a quarter of N), 32 goroutines and, if the
+// enqueueStep times one goroutine (a tenth of N), 32 goroutines and, if the
 // system has one, its batch call; each with a fresh producer on an empty
 // server, and each checked by the number of pending jobs.
-func enqueueStep(ctx context.Context, sys system, spec stepSpec) ([]metric, error) {
+func enqueueStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, error) {
 	modes := []struct {
 		name string
 		n    int
-		fill func(context.Context, producer, int) error
+		fill func(context.Context, client, int) error
 	}{
-		{"1 goroutine ", max(1, spec.N/4), func(ctx context.Context, p producer, n int) error { return enqueueMany(ctx, p, n, 1) }},
-		{"32 goroutines ", spec.N, func(ctx context.Context, p producer, n int) error { return enqueueMany(ctx, p, n, producers) }},
-		{"batch of 1000 ", spec.N, enqueueBatches},
+		{"1 caller ", max(1, spec.N/10), func(ctx context.Context, c client, n int) error { return enqueueMany(ctx, c, n, 1, mainQueue) }},
+		{"32 callers ", spec.N, func(ctx context.Context, c client, n int) error { return enqueueMany(ctx, c, n, producers, mainQueue) }},
+		{"batch of 1000 ", spec.N, func(ctx context.Context, c client, n int) error { return enqueueBatches(ctx, c, n, 1, mainQueue) }},
 	}
-	var out []metric
+	var out []rig.Metric
 	for _, m := range modes {
-		metrics, err := timeEnqueue(ctx, sys, spec.Addr, m.name, m.n, m.fill)
+		metrics, err := timeEnqueue(ctx, sys, spec.Broker, m.name, m.n, m.fill)
 		if errors.Is(err, errors.ErrUnsupported) {
 			continue
 		}
@@ -41,36 +41,36 @@ func enqueueStep(ctx context.Context, sys system, spec stepSpec) ([]metric, erro
 }
 
 // timeEnqueue runs one mode on an emptied server.
-func timeEnqueue(ctx context.Context, sys system, addr, name string, n int, fill func(context.Context, producer, int) error) ([]metric, error) {
-	rdb := redis.NewClient(&redis.Options{Addr: addr})
-	defer rdb.Close()
-	if err := rdb.FlushAll(ctx).Err(); err != nil {
+func timeEnqueue(ctx context.Context, sys adapter, b rig.Broker, name string, n int, fill func(context.Context, client, int) error) ([]rig.Metric, error) {
+	if err := rig.Empty(ctx, b); err != nil {
 		return nil, err
 	}
-	p, err := sys.Open(ctx, addr)
+	c, err := sys.Open(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	defer p.Close()
-	start, err := markCPU(ctx, rdb)
+	defer c.Close()
+	start, err := rig.MarkCPU(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
-	if err := fill(ctx, p, n); err != nil {
+	allocations, began := rig.Allocations(), time.Now()
+	if err := fill(ctx, c, n); err != nil {
 		return nil, err
 	}
 	took := time.Since(began)
-	end, err := markCPU(ctx, rdb)
+	allocated := rig.AllocationsPer("job", n, allocations, name)
+	end, err := rig.MarkCPU(ctx, b)
 	if err != nil {
 		return nil, err
 	}
-	rate := metric{Name: name + "rate", Unit: "jobs/s", Better: higher, Value: float64(n) / took.Seconds()}
-	return append([]metric{rate}, end.perJob(start, n, name)...), expectPending(ctx, sys, rdb, n)
+	rate := rig.Metric{Name: name + "rate", Unit: "jobs/s", Better: rig.Higher, Value: float64(n) / took.Seconds()}
+	metrics := append([]rig.Metric{rate}, end.Per("job", n, start, name)...)
+	return append(metrics, allocated), expectPending(ctx, c, n)
 }
 
-// enqueueMany enqueues jobs 0 to n-1 one by one from the given goroutines.
-func enqueueMany(ctx context.Context, p producer, n, goroutines int) error {
+// enqueueMany enqueues jobs 0 to n-1 one by one from the given goroutines, to the queues in turn.
+func enqueueMany(ctx context.Context, c client, n, goroutines int, queues ...string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
@@ -78,7 +78,7 @@ func enqueueMany(ctx context.Context, p producer, n, goroutines int) error {
 	for range goroutines {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				if err := p.Enqueue(ctx, mainQueue, newPayload(i), 0); err != nil {
+				if err := c.Enqueue(ctx, queues[i%len(queues)], rig.NewPayload(i), 0); err != nil {
 					cancel(err)
 				}
 			}
@@ -88,18 +88,26 @@ func enqueueMany(ctx context.Context, p producer, n, goroutines int) error {
 	return context.Cause(ctx)
 }
 
-// enqueueBatches enqueues jobs 0 to n-1 in batches, from one goroutine.
-func enqueueBatches(ctx context.Context, p producer, n int) error {
-	batch := make([]payload, 0, batchSize)
-	for i := range n {
-		batch = append(batch, newPayload(i))
-		if len(batch) < batchSize && i < n-1 {
-			continue
-		}
-		if err := p.EnqueueMany(ctx, mainQueue, batch); err != nil {
-			return err
-		}
-		batch = batch[:0]
+// enqueueBatches enqueues jobs 0 to n-1 in batches from the given goroutines, to the queues in turn.
+func enqueueBatches(ctx context.Context, c client, n, goroutines int, queues ...string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range goroutines {
+		wg.Go(func() {
+			batch := make([]rig.Payload, 0, batchSize)
+			for b := int(next.Add(1)) - 1; b*batchSize < n && ctx.Err() == nil; b = int(next.Add(1)) - 1 {
+				batch = batch[:0]
+				for i := b * batchSize; i < min(n, (b+1)*batchSize); i++ {
+					batch = append(batch, rig.NewPayload(i))
+				}
+				if err := c.EnqueueMany(ctx, queues[b%len(queues)], batch); err != nil {
+					cancel(err)
+				}
+			}
+		})
 	}
-	return nil
+	wg.Wait()
+	return context.Cause(ctx)
 }

@@ -3,13 +3,14 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"strings"
 	"time"
+
+	"github.com/tidemill/tidemill/bench/internal/rig"
 )
 
 // settleTime lets a worker that has just worked become idle.
@@ -18,22 +19,22 @@ const settleTime = 5 * time.Second
 // idleStep is a worker process over three queues that has run one job of each
 // and then has nothing to do. It prints a line when it is idle and stays so
 // until its stdin ends.
-func idleStep(ctx context.Context, sys system, spec stepSpec) ([]metric, error) {
-	p, err := sys.Open(ctx, spec.Addr)
+func idleStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, error) {
+	c, err := sys.Open(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
-	t := newTally(len(idleQueues))
-	err = withWorker(ctx, sys, spec.work(idleQueues...), t.handle, func(ctx context.Context) error {
+	t := rig.NewTally(len(idleQueues))
+	err = withWorker(ctx, sys, spec.work(idleQueues...), t.Handle, func(ctx context.Context) error {
 		for i, q := range idleQueues {
-			if err := p.Enqueue(ctx, q, newPayload(i), 0); err != nil {
+			if err := c.Enqueue(ctx, q, rig.NewPayload(i), 0); err != nil {
 				return err
 			}
 		}
-		if err := t.await(ctx, lastWait); err != nil {
+		if err := t.Await(ctx, lastWait); err != nil {
 			return err
 		}
-		if err := p.Close(); err != nil {
+		if err := c.Close(); err != nil {
 			return err
 		}
 		time.Sleep(settleTime)
@@ -43,40 +44,51 @@ func idleStep(ctx context.Context, sys system, spec stepSpec) ([]metric, error) 
 		_, err := io.Copy(io.Discard, os.Stdin)
 		return err
 	})
-	return []metric{}, err
+	return nil, err
 }
 
 // idleLine is what an idle child says when the counting may begin.
 const idleLine = "idle"
 
-// measureIdle counts in the parent, with MONITOR, what the idle child sends.
-func measureIdle(ctx context.Context, spec stepSpec, watch time.Duration) ([]metric, error) {
-	c, err := startChild(ctx, spec)
+// measureIdle counts in the parent what the idle child sends: with MONITOR, or
+// the transactions of a Postgres.
+func measureIdle(ctx context.Context, spec stepSpec, watch time.Duration) ([]rig.Metric, error) {
+	c, err := startStep(ctx, "idle", spec)
 	if err != nil {
 		return nil, err
 	}
-	out := bufio.NewReader(c.stdout)
-	c.stdout = out
-	line, err := out.ReadString('\n')
-	if err != nil || strings.TrimSpace(line) != idleLine {
-		_ = c.stdin.Close()
-		_, err := c.finish(ctx)
-		return nil, errors.Join(fmt.Errorf("the worker did not come to rest, but said %q", line), err)
-	}
-	direct, lua, countErr := countRequests(ctx, spec.Addr, watch)
-	if err := c.stdin.Close(); err != nil {
+	if err := c.Line(ctx, idleLine); err != nil {
 		return nil, err
 	}
-	if _, err := c.finish(ctx); err != nil {
+	metrics, countErr := countIdle(ctx, spec.Broker, watch)
+	if err := c.Stdin.Close(); err != nil {
 		return nil, err
 	}
-	if countErr != nil {
-		return nil, countErr
+	if _, err := c.Finish(ctx); err != nil {
+		return nil, err
 	}
-	return []metric{
-		{Name: "requests", Unit: "1/s", Better: lower, Value: float64(direct) / watch.Seconds()},
-		{Name: "commands inside Lua", Unit: "1/s", Better: lower, Value: float64(lua) / watch.Seconds()},
-	}, nil
+	return metrics, countErr
+}
+
+// countIdle watches a broker for a while.
+func countIdle(ctx context.Context, b rig.Broker, watch time.Duration) ([]rig.Metric, error) {
+	rate := func(name string, n int) rig.Metric {
+		return rig.Metric{Name: name, Unit: "1/s", Better: rig.Lower, Value: float64(n) / watch.Seconds()}
+	}
+	if b.Kind == rig.Postgres {
+		before, err := rig.Transactions(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(watch):
+		}
+		after, err := rig.Transactions(ctx, b)
+		return []rig.Metric{rate("transactions", int(after-before))}, err
+	}
+	direct, lua, err := countRequests(ctx, b.Addr, watch)
+	return []rig.Metric{rate("requests", direct), rate("commands inside Lua", lua)}, err
 }
 
 // countRequests listens to MONITOR for a while and counts commands sent by

@@ -2,44 +2,71 @@ package main
 
 import (
 	"context"
-	"runtime/debug"
+	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/tidemill/tidemill/bench/internal/rig"
 )
 
-// system is the adapter of one job system: one file each (system_asynq.go).
-// An adapter uses the system as its manual tells users to, and leaves every
-// setting but concurrency and queues at its default.
+// system is one job system.
 type system interface {
+	// Version is the version that is measured.
+	Version() string
+	// Command is the process that does a step.
+	Command(ctx context.Context, step string, spec stepSpec) (*exec.Cmd, error)
+	// Missing says why it cannot be measured on this machine, or nil.
+	Missing() error
+}
+
+// adapter is a system in Go: one file each (system_asynq.go). It uses the
+// system as its manual tells users to, and leaves every setting but
+// concurrency and queues at its default, or the README says which other it
+// has because it is faster.
+type adapter interface {
 	// Module is the Go module path, from which the version is read.
 	Module() string
-	// Open returns a producer on the server at addr.
-	Open(ctx context.Context, addr string) (producer, error)
+	// Open returns a client on a server, which it prepares if need be.
+	Open(ctx context.Context, b rig.Broker) (client, error)
 	// Work runs a worker until ctx ends and returns nil after a clean stop.
 	// It decodes each payload once with encoding/json and then calls handle,
 	// from as many goroutines as spec.Concurrency.
-	Work(ctx context.Context, spec workSpec, handle func(payload)) error
-	// Backlog counts the jobs of a queue. It must be cheap, as it is polled
-	// each millisecond at the end of a drain.
-	Backlog(ctx context.Context, rdb *redis.Client, queue string) (backlog, error)
+	Work(ctx context.Context, spec workSpec, handle func(rig.Payload)) error
 }
 
-// producer is the enqueuing side of a system. It is safe for concurrent use.
-type producer interface {
+// inGo makes an adapter a system whose steps this program does.
+type inGo struct {
+	adapter
+	server rig.Kind
+}
+
+func (g inGo) Version() string { return rig.ModuleVersion(g.Module()) }
+
+func (g inGo) Command(ctx context.Context, step string, spec stepSpec) (*exec.Cmd, error) {
+	return rig.Command(ctx, step, spec)
+}
+
+func (g inGo) Missing() error { return rig.Available(g.server) }
+
+// client is the enqueuing side of a system. It is safe for concurrent use.
+type client interface {
 	// Enqueue encodes p with encoding/json and adds one job to the queue, to
-	// run after delay; 0 means at once.
-	Enqueue(ctx context.Context, queue string, p payload, delay time.Duration) error
+	// run after delay; 0 means at once. It returns errors.ErrUnsupported for
+	// a delay if there are none.
+	Enqueue(ctx context.Context, queue string, p rig.Payload, delay time.Duration) error
 	// EnqueueMany adds all of ps in the system's own batch call, or returns
 	// errors.ErrUnsupported if there is none.
-	EnqueueMany(ctx context.Context, queue string, ps []payload) error
+	EnqueueMany(ctx context.Context, queue string, ps []rig.Payload) error
+	// Backlog counts the jobs of a queue. It must be cheap, as it is polled
+	// each millisecond at the end of a drain.
+	Backlog(ctx context.Context, queue string) (backlog, error)
 	Close() error
 }
 
 // workSpec says what a worker serves.
 type workSpec struct {
-	Addr        string
+	Broker      rig.Broker
 	Queues      []string
 	Concurrency int
 }
@@ -54,45 +81,34 @@ type backlog struct {
 // total is every job the system still holds.
 func (b backlog) total() int64 { return b.Pending + b.Active + b.Other }
 
-// payload is the argument of every job: 5 fields, about 200 bytes of JSON.
-type payload struct {
-	UserID  int64  `json:"user_id"`
-	Email   string `json:"email"`
-	Subject string `json:"subject"`
-	Body    string `json:"body"`
-	TS      int64  `json:"ts"`
-}
-
-// body makes the encoded payload about 200 bytes long.
-var body = strings.Repeat("x", 90)
-
-// newPayload is the payload of job i.
-func newPayload(i int) payload {
-	return payload{
-		UserID:  int64(i),
-		Email:   "someone@example.com",
-		Subject: "Welcome to the service",
-		Body:    body,
-		TS:      time.Now().UnixNano(),
-	}
-}
-
-// jobKind is the name of the one kind of job there is.
-const jobKind = "mail.send"
-
 // mainQueue is served in every measure, idleQueues in the idle one.
 const mainQueue = "default"
 
 var idleQueues = []string{mainQueue, "second", "third"}
 
-// systems lists the adapters in the order of the table. A new one is a file
+// systems lists the systems in the order of the table. A new one is a file
 // and a line here.
 var systems = []struct {
 	name string
 	system
+	// label is how -systems names it unless told otherwise: with the
+	// concurrency at which it drains fastest where that is not the default.
+	label string
+	// share divides the number of jobs, so that the slower ones take no more
+	// than some seconds.
+	share int
+	// optional ones are left out unless they are asked for.
+	optional bool
 }{
-	{"asynq", asynqSystem{}},
-	{"tidemill", tidemillSystem{}},
+	{"asynq", inGo{asynqSystem{}, rig.Redis}, "asynq", 2, false},
+	{"watermill", inGo{watermillSystem{}, rig.Redis}, "watermill", 4, false},
+	{"river", inGo{riverSystem{}, rig.Postgres}, "river@1000", 4, false},
+	{"bullmq", nodeSystem("bullmq"), "bullmq", 2, false},
+	{"bee-queue", nodeSystem("bee-queue"), "bee-queue", 2, false},
+	{"sidekiq", sidekiqSystem{}, "sidekiq@25", 8, true},
+	{"python", pythonSystem{}, "python", 8, true},
+	{alone, inGo{tidemillSystem{}, rig.Redis}, alone, 1, false},
+	{"tidemill-metrics", inGo{tidemillSystem{metrics: true}, rig.Redis}, "tidemill-metrics", 1, true},
 }
 
 // systemNames lists the known systems.
@@ -104,30 +120,52 @@ func systemNames() []string {
 	return names
 }
 
-// systemNamed finds an adapter.
-func systemNamed(name string) (system, bool) {
+// availableSystems lists what is measured unless told otherwise, or all that
+// can be, and why others are not.
+func availableSystems(all bool) (names, remarks []string) {
 	for _, s := range systems {
-		if s.name == name {
-			return s.system, true
-		}
-	}
-	return nil, false
-}
-
-// moduleVersion is the version of a module built into this program.
-func moduleVersion(path string) string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, dep := range info.Deps {
-		if dep.Path != path {
+		if s.optional && !all {
 			continue
 		}
-		if dep.Replace != nil {
-			return "working tree"
+		if err := s.Missing(); err != nil {
+			remarks = append(remarks, "left out: "+s.name+": "+err.Error())
+			continue
 		}
-		return dep.Version
+		names = append(names, s.label)
 	}
-	return "unknown"
+	return names, append(remarks, notHere)
+}
+
+// notHere are systems that could not be had.
+const notHere = "left out: rmq, gocraft/work, machinery: the Go module proxy that this was written with does not serve them"
+
+// systemNamed finds a system.
+func systemNamed(name string) (system, bool) {
+	i := slices.Index(systemNames(), name)
+	if i < 0 {
+		return nil, false
+	}
+	return systems[i].system, true
+}
+
+// shareOf is by what the number of jobs is divided for a system.
+func shareOf(name string) int { return systems[slices.Index(systemNames(), name)].share }
+
+// labelOf is how a system is named unless told otherwise.
+func labelOf(name string) string { return systems[slices.Index(systemNames(), name)].label }
+
+// systemOf is the system that a column is named after, such as "asynq@10".
+func systemOf(column string) string {
+	name, _, _ := strings.Cut(column, "@")
+	return name
+}
+
+// serverOf is what a system runs on.
+func serverOf(name string) rig.Kind {
+	if sys, _ := systemNamed(name); sys != nil {
+		if g, ok := sys.(inGo); ok {
+			return g.server
+		}
+	}
+	return rig.Redis
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/bench/internal/rig"
 )
 
 // asynqSystem measures github.com/hibiken/asynq.
@@ -15,23 +17,23 @@ type asynqSystem struct{}
 
 func (asynqSystem) Module() string { return "github.com/hibiken/asynq" }
 
-func (asynqSystem) Open(_ context.Context, addr string) (producer, error) {
-	return asynqProducer{asynq.NewClient(asynq.RedisClientOpt{Addr: addr})}, nil
+func (asynqSystem) Open(_ context.Context, b rig.Broker) (client, error) {
+	return asynqClient{asynq.NewClient(asynq.RedisClientOpt{Addr: b.Addr}), redis.NewClient(&redis.Options{Addr: b.Addr})}, nil
 }
 
-func (asynqSystem) Work(ctx context.Context, spec workSpec, handle func(payload)) error {
+func (asynqSystem) Work(ctx context.Context, spec workSpec, handle func(rig.Payload)) error {
 	queues := make(map[string]int, len(spec.Queues))
 	for _, q := range spec.Queues {
 		queues[q] = 1
 	}
-	srv := asynq.NewServer(asynq.RedisClientOpt{Addr: spec.Addr}, asynq.Config{
+	srv := asynq.NewServer(asynq.RedisClientOpt{Addr: spec.Broker.Addr}, asynq.Config{
 		Concurrency: spec.Concurrency,
 		Queues:      queues,
 		LogLevel:    asynq.ErrorLevel,
 	})
 	mux := asynq.NewServeMux()
-	mux.HandleFunc(jobKind, func(_ context.Context, t *asynq.Task) error {
-		var p payload
+	mux.HandleFunc(rig.JobKind, func(_ context.Context, t *asynq.Task) error {
+		var p rig.Payload
 		if err := json.Unmarshal(t.Payload(), &p); err != nil {
 			return err
 		}
@@ -46,11 +48,35 @@ func (asynqSystem) Work(ctx context.Context, spec workSpec, handle func(payload)
 	return nil
 }
 
+// asynqClient enqueues through an asynq client.
+type asynqClient struct {
+	client *asynq.Client
+	rdb    *redis.Client
+}
+
+func (a asynqClient) Enqueue(ctx context.Context, queue string, p rig.Payload, delay time.Duration) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	opts := []asynq.Option{asynq.Queue(queue)}
+	if delay > 0 {
+		opts = append(opts, asynq.ProcessIn(delay))
+	}
+	_, err = a.client.EnqueueContext(ctx, asynq.NewTask(rig.JobKind, data), opts...)
+	return err
+}
+
+// EnqueueMany is missing: asynq has no batch call.
+func (asynqClient) EnqueueMany(context.Context, string, []rig.Payload) error {
+	return errors.ErrUnsupported
+}
+
 // Backlog reads the lengths of asynq's own keys: its Inspector answers the
 // same, but samples memory use on the way, which is no poll each millisecond.
-func (asynqSystem) Backlog(ctx context.Context, rdb *redis.Client, queue string) (backlog, error) {
+func (a asynqClient) Backlog(ctx context.Context, queue string) (backlog, error) {
 	prefix := "asynq:{" + queue + "}:"
-	pipe := rdb.Pipeline()
+	pipe := a.rdb.Pipeline()
 	pending := pipe.LLen(ctx, prefix+"pending")
 	active := pipe.LLen(ctx, prefix+"active")
 	other := []*redis.IntCmd{
@@ -68,25 +94,4 @@ func (asynqSystem) Backlog(ctx context.Context, rdb *redis.Client, queue string)
 	return b, nil
 }
 
-// asynqProducer enqueues through an asynq client.
-type asynqProducer struct{ client *asynq.Client }
-
-func (p asynqProducer) Enqueue(ctx context.Context, queue string, pl payload, delay time.Duration) error {
-	data, err := json.Marshal(pl)
-	if err != nil {
-		return err
-	}
-	opts := []asynq.Option{asynq.Queue(queue)}
-	if delay > 0 {
-		opts = append(opts, asynq.ProcessIn(delay))
-	}
-	_, err = p.client.EnqueueContext(ctx, asynq.NewTask(jobKind, data), opts...)
-	return err
-}
-
-// EnqueueMany is missing: asynq has no batch call.
-func (asynqProducer) EnqueueMany(context.Context, string, []payload) error {
-	return errors.ErrUnsupported
-}
-
-func (p asynqProducer) Close() error { return p.client.Close() }
+func (a asynqClient) Close() error { return errors.Join(a.client.Close(), a.rdb.Close()) }

@@ -2,39 +2,37 @@ package main
 
 import (
 	"context"
-	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tidemill/tidemill/bench/internal/rig"
 	"github.com/tidemill/tidemill/queue"
 	"github.com/tidemill/tidemill/worker"
+	"github.com/tidemill/tidemill/worker/metrics"
 )
 
-// tidemillSystem measures this repository's own queue.
-type tidemillSystem struct{}
-
-// Kind makes the common payload a Tidemill job.
-func (payload) Kind() string { return jobKind }
+// tidemillSystem measures this repository's own queue, with its metrics on or off.
+type tidemillSystem struct{ metrics bool }
 
 func (tidemillSystem) Module() string { return "github.com/tidemill/tidemill" }
 
-func (tidemillSystem) Open(ctx context.Context, addr string) (producer, error) {
-	client, err := queue.Open(ctx, "redis://"+addr)
+func (tidemillSystem) Open(ctx context.Context, b rig.Broker) (client, error) {
+	client, err := queue.Open(ctx, "redis://"+b.Addr)
 	if err != nil {
 		return nil, err
 	}
-	return tidemillProducer{client}, nil
+	return tidemillClient{client}, nil
 }
 
-func (tidemillSystem) Work(ctx context.Context, spec workSpec, handle func(payload)) error {
-	client, err := queue.Open(ctx, "redis://"+spec.Addr)
+func (t tidemillSystem) Work(ctx context.Context, spec workSpec, handle func(rig.Payload)) error {
+	client, err := queue.Open(ctx, "redis://"+spec.Broker.Addr)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	mux := worker.NewMux()
-	worker.Handle(mux, func(_ context.Context, job *queue.Job[payload]) error {
+	worker.Handle(mux, func(_ context.Context, job *queue.Job[rig.Payload]) error {
 		handle(job.Args)
 		return nil
 	})
@@ -46,28 +44,39 @@ func (tidemillSystem) Work(ctx context.Context, spec workSpec, handle func(paylo
 	if err != nil {
 		return err
 	}
+	if t.metrics {
+		if err := scrape(ctx, client, w); err != nil {
+			return err
+		}
+	}
 	return w.Run(ctx)
 }
 
-// counters holds a client for each connection that Backlog is called with.
-var counters sync.Map
-
-func (tidemillSystem) Backlog(ctx context.Context, rdb *redis.Client, name string) (backlog, error) {
-	found, ok := counters.Load(rdb)
-	if !ok {
-		client, err := queue.New(rdb)
-		if err != nil {
-			return backlog{}, err
-		}
-		found, _ = counters.LoadOrStore(rdb, client)
+// scrape turns the metrics on and reads them each second until ctx ends.
+func scrape(ctx context.Context, client *queue.Client, w *worker.Worker) error {
+	collector, err := metrics.New(client, w, metrics.Config{})
+	if err != nil {
+		return err
 	}
-	n, err := found.(*queue.Client).Counts(ctx, name)
-	return backlog{Pending: n.Ready, Active: n.Running, Other: n.Scheduled + n.Dead}, err
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(collector); err != nil {
+		return err
+	}
+	go func() {
+		for tick := time.Tick(time.Second); ctx.Err() == nil; {
+			select {
+			case <-tick:
+				_, _ = registry.Gather() // what it gathers is for the tests of package metrics
+			case <-ctx.Done():
+			}
+		}
+	}()
+	return nil
 }
 
-type tidemillProducer struct{ client *queue.Client }
+type tidemillClient struct{ client *queue.Client }
 
-func (t tidemillProducer) Enqueue(ctx context.Context, name string, p payload, delay time.Duration) error {
+func (t tidemillClient) Enqueue(ctx context.Context, name string, p rig.Payload, delay time.Duration) error {
 	options := []queue.Option{queue.Queue(name)}
 	if delay > 0 {
 		options = append(options, queue.In(delay))
@@ -76,9 +85,14 @@ func (t tidemillProducer) Enqueue(ctx context.Context, name string, p payload, d
 	return err
 }
 
-func (t tidemillProducer) EnqueueMany(ctx context.Context, name string, ps []payload) error {
+func (t tidemillClient) EnqueueMany(ctx context.Context, name string, ps []rig.Payload) error {
 	_, err := t.client.EnqueueMany(ctx, queue.Items(ps), queue.Queue(name))
 	return err
 }
 
-func (t tidemillProducer) Close() error { return t.client.Close() }
+func (t tidemillClient) Backlog(ctx context.Context, name string) (backlog, error) {
+	n, err := t.client.Counts(ctx, name)
+	return backlog{Pending: n.Ready, Active: n.Running, Other: n.Scheduled + n.Dead}, err
+}
+
+func (t tidemillClient) Close() error { return t.client.Close() }

@@ -11,26 +11,35 @@ import (
 	"github.com/tidemill/tidemill/internal/wire"
 )
 
+// order is a job ready to be sent.
+type order struct {
+	lanes   *lanes
+	item    broker.Item
+	durable Durability
+}
+
 // build turns args and options into an item of a queue. Its errors are ErrInvalid and ErrPayloadTooLarge.
-func (c *Client) build(args Args, shared, options []Option) (*lanes, broker.Item, error) {
+func (c *Client) build(args Args, shared, options []Option) (order, error) {
 	s := spec{queue: DefaultQueue}
-	s.envelope.MaxAttempts = DefaultMaxAttempts
 	for _, list := range [2][]Option{shared, options} {
 		for _, option := range list {
 			if err := option(&s); err != nil {
-				return nil, broker.Item{}, err
+				return order{}, err
 			}
 		}
 	}
 	q, err := c.queue(s.queue)
 	if err != nil {
-		return nil, broker.Item{}, err
+		return order{}, err
 	}
 	if err := c.payload(&s.envelope, args); err != nil {
-		return nil, broker.Item{}, err
+		return order{}, err
 	}
 	if err := checkMeta(s.envelope.Meta); err != nil {
-		return nil, broker.Item{}, err
+		return order{}, err
+	}
+	if s.notify {
+		s.envelope.Notify = c.endings.ask()
 	}
 	item := broker.Item{Due: s.due}
 	if s.id == "" {
@@ -39,11 +48,18 @@ func (c *Client) build(args Args, shared, options []Option) (*lanes, broker.Item
 		item.ID, s.envelope.Key, err = wire.KeyID(c.space.Name(), s.queue, s.id)
 	}
 	if err != nil {
-		return nil, broker.Item{}, fmt.Errorf("%w %w", ErrInvalid, err)
+		return order{}, fmt.Errorf("%w %w", ErrInvalid, err)
 	}
 	s.envelope.CreatedAt = time.Now().UnixMilli()
+	if at := max(s.due.At, s.envelope.CreatedAt+s.due.In); at > s.envelope.CreatedAt {
+		s.envelope.DueAt = at
+	}
 	item.Envelope = s.envelope.Append(make([]byte, 0, len(s.envelope.Args)+len(s.envelope.Kind)+48))
-	return q, item, nil
+	b := order{lanes: q, item: item, durable: c.config.Durability}
+	if s.durable != nil {
+		b.durable = *s.durable
+	}
+	return b, nil
 }
 
 // payload marshals the args into the envelope.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -13,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/bus"
 	"github.com/tidemill/tidemill/internal/conn"
 	"github.com/tidemill/tidemill/internal/keys"
 )
@@ -25,11 +27,15 @@ const DefaultMaxPayload = 1 << 20
 
 // Config is a client's settings; the zero value works.
 type Config struct {
-	Namespace      string         // first part of every key; default "tm"
-	MaxConnections int            // of the whole process, workers included; default 50, at least 4
-	MaxPayload     int            // bytes; default 1 MiB, at most 64 MiB
-	Codec          Codec          // default JSON
-	Logger         zerolog.Logger // default: silent
+	Namespace      string     // first part of every key; default "tm"
+	MaxConnections int        // of the whole process, workers included; default 50, at least 4
+	MaxPayload     int        // bytes; default 1 MiB, at most 64 MiB
+	Codec          Codec      // default JSON
+	Durability     Durability // what every enqueue waits for, unless Durable says; default: nothing
+	// Lifecycle names the queues whose jobs' lives this client tells on topics: what it creates, cancels and redrives is
+	// published as an Event; "*" is all queues. Default: none, at no cost. Workers tell the rest (worker.Queue.Lifecycle).
+	Lifecycle []string
+	Logger    zerolog.Logger // default: silent
 }
 
 func (c *Config) validate() error {
@@ -39,6 +45,9 @@ func (c *Config) validate() error {
 	}
 	if c.MaxConnections < 0 {
 		faults = append(faults, invalid("MaxConnections", fmt.Sprint(c.MaxConnections), "4 or more; 0 = 50"))
+	}
+	if err := c.Durability.check("Durability"); err != nil {
+		faults = append(faults, err)
 	}
 	if c.MaxPayload == 0 {
 		c.MaxPayload = DefaultMaxPayload
@@ -60,15 +69,20 @@ type Client struct {
 	space    keys.Space
 	config   Config
 	producer uuid.UUID
-	retries  bool      // the shared client sends again by itself: its last error hides what came before
-	queues   sync.Map  // name -> *lane group
-	waiters  sync.Pool // of *waiter; a client's own, since a channel must not cross from one synctest bubble to another
+	server   conn.Server   // as it was at the start
+	wait     time.Duration // for how long one command may wait
+	retries  bool          // the shared client sends again by itself: its last error hides what came before
+	queues   sync.Map      // name -> *lane group
+	waiters  sync.Pool     // of *waiter; a client's own, since a channel must not cross from one synctest bubble to another
+	endings  *endings      // what Wait is told
+	outbox   *bus.Outbox[Event]
 	life     context.Context
 	end      context.CancelFunc
 }
 
-// Open connects to Redis by a URL: redis://, rediss:// (TLS) or unix://, with user, password and database; an empty one
-// is DefaultURL. At most one Config may be given. It checks the server and refuses one that would lose jobs: too old,
+// Open connects to Redis by a URL: redis://, rediss:// (TLS) or unix://, with user, password and database;
+// redis+sentinel://host,host/name for the primary that Sentinels watch; redis+cluster://host,host for a Cluster (either with
+// rediss+ for TLS). docs/topologies.md has the parameters. An empty one is DefaultURL. At most one Config may be given. It checks the server and refuses one that would lose jobs: too old,
 // evicting, or a read-only replica. Errors: ErrInvalid, ErrUnavailable, or what the server said.
 func Open(ctx context.Context, url string, config ...Config) (*Client, error) {
 	if url == "" {
@@ -98,24 +112,30 @@ func start(ctx context.Context, config []Config, connect func(conn.Config) (*con
 	if err != nil {
 		err = fmt.Errorf("%w %w", ErrInvalid, err)
 	}
+	if err == nil {
+		err = checkLifecycle(cfg.Lifecycle, space)
+	}
 	if err := errors.Join(cfg.validate(), err); err != nil {
 		return nil, err
 	}
+	cfg.Lifecycle = slices.Clone(cfg.Lifecycle)
 	set, err := connect(conn.Config{MaxConnections: cfg.MaxConnections, Logger: cfg.Logger, ClientName: "tidemill"})
 	if err != nil {
 		return nil, outward(err)
 	}
-	_, warnings, err := set.Check(ctx)
+	server, warnings, err := set.Check(ctx)
 	if err != nil {
 		return nil, errors.Join(outward(err), set.Close())
 	}
 	for _, w := range warnings {
 		cfg.Logger.Warn().Msg(w)
 	}
-	c := &Client{conn: set, broker: broker.New(set.Shared(), space), space: space, config: cfg, producer: uuid.New()}
+	c := &Client{conn: set, broker: broker.New(set.Shared(), space), space: space, config: cfg, producer: uuid.New(),
+		server: server, wait: waitFor(set.ReadTimeout())}
 	single, ok := set.Shared().(*redis.Client)
 	c.retries = !ok || single.Options().MaxRetries > 0
 	c.life, c.end = context.WithCancel(context.Background())
+	c.endings, c.outbox = newEndings(c), newOutbox(c)
 	return c, nil
 }
 
@@ -123,7 +143,10 @@ func start(ctx context.Context, config []Config, connect func(conn.Config) (*con
 // that come later fail with ErrClosed. A client passed to New stays open. Closing twice is fine.
 func (c *Client) Close() error {
 	c.end()
-	return c.conn.Close()
+	c.flushEvents()
+	err := c.conn.Close()
+	c.endings.wait()
+	return err
 }
 
 // Redis is the shared client, for commands beside the queue and for package pubsub. Do not block on it.
@@ -134,7 +157,7 @@ func (c *Client) Namespace() string { return c.space.Name() }
 
 // Engine is what package worker builds on; its types are internal and it promises nothing to others.
 func (c *Client) Engine() Engine {
-	return Engine{Broker: c.broker, Conn: c.conn, Space: c.space, Codec: c.config.Codec, Logger: c.config.Logger}
+	return Engine{Broker: c.broker, Conn: c.conn, Space: c.space, Codec: c.config.Codec, Logger: c.config.Logger, Outbox: c.outbox}
 }
 
 // Engine is the inside of a client, for package worker.
@@ -144,6 +167,7 @@ type Engine struct {
 	Space  keys.Space
 	Codec  Codec
 	Logger zerolog.Logger
+	Outbox *bus.Outbox[Event]
 }
 
 // Ping asks Redis for a sign of life. Errors: ErrUnavailable, ErrClosed.

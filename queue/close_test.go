@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
@@ -47,6 +48,23 @@ func everyCall(ctx context.Context, c *queue.Client) map[string]func() error {
 		"Pause":   func() error { _, err := c.Pause(ctx, "default"); return err },
 		"Resume":  func() error { _, err := c.Resume(ctx, "default"); return err },
 		"Ping":    func() error { return c.Ping(ctx) },
+		"Wait":    func() error { _, err := c.Wait(ctx, "default", "x"); return err },
+		"Input.Resume": func() error {
+			in, err := c.Input(uuid.New(), 1, nil)
+			if err != nil {
+				return err
+			}
+			_, _, err = in.Resume(ctx, "default")
+			return err
+		},
+		"Input.EnqueueMany": func() error {
+			in, err := c.Input(uuid.New(), 1, nil)
+			if err != nil {
+				return err
+			}
+			_, err = in.EnqueueMany(ctx, []uint64{1}, queue.Items([]email{{"x"}}))
+			return err
+		},
 	}
 }
 

@@ -25,19 +25,20 @@ const (
 // that it does not serve (ErrUnavailable), up to 60 s where the outcome is unknown (ErrOutcomeUnknown), or until ctx ends.
 //
 // Errors: ErrInvalid, ErrDuplicate (with the id of the job that is there), ErrPayloadTooLarge, ErrRedisFull,
-// ErrUnavailable, ErrOutcomeUnknown, ErrClosed.
+// ErrUnavailable, ErrOutcomeUnknown, ErrClosed; with a Durability also ErrNotConfirmed (the job is in the queue, and
+// the id is answered) and ErrUnsupported.
 func (c *Client) Enqueue(ctx context.Context, args Args, options ...Option) (uuid.UUID, error) {
-	l, item, err := c.build(args, nil, options)
+	b, err := c.build(args, nil, options)
 	if err != nil {
 		return uuid.Nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return uuid.Nil, context.Cause(ctx)
 	}
-	if err := l.share(ctx, item); err != nil {
-		return item.ID, fmt.Errorf("enqueue %s: %w", args.Kind(), err)
+	if err := b.lanes.share(ctx, b.item, b.durable); err != nil {
+		return b.item.ID, fmt.Errorf("enqueue %s: %w", args.Kind(), err)
 	}
-	return item.ID, nil
+	return b.item.ID, nil
 }
 
 // waiter is one Enqueue that waits for a shared call.
@@ -46,23 +47,24 @@ type waiter struct {
 	done chan error // room for one
 }
 
-// share sends the item with whatever else is waiting: group commit. The caller's context ends its waiting, never a call
-// that others share.
-func (l *lanes) share(ctx context.Context, item broker.Item) error {
+// share sends the item with whatever else of its Durability is waiting: group commit. The caller's context ends its waiting,
+// never a call that others share.
+func (l *lanes) share(ctx context.Context, item broker.Item, d Durability) error {
 	w, _ := l.client.waiters.Get().(*waiter)
 	if w == nil {
 		w = &waiter{done: make(chan error, 1)}
 	}
 	w.item = item
 	l.mu.Lock()
-	l.waiting = append(l.waiting, w)
-	start := l.flying < maxFlying
+	s := l.sharingLocked(d)
+	s.waiting = append(s.waiting, w)
+	start := s.flying < maxFlying
 	if start {
-		l.flying++
+		s.flying++
 	}
 	l.mu.Unlock()
 	if start {
-		go l.fly()
+		go l.fly(s)
 	}
 	select {
 	case err := <-w.done:
@@ -70,7 +72,7 @@ func (l *lanes) share(ctx context.Context, item broker.Item) error {
 		l.client.waiters.Put(w)
 		return err
 	case <-ctx.Done():
-		if l.withdraw(w) {
+		if l.withdraw(s, w) {
 			return context.Cause(ctx)
 		}
 		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, context.Cause(ctx))
@@ -78,12 +80,12 @@ func (l *lanes) share(ctx context.Context, item broker.Item) error {
 }
 
 // withdraw takes back an item that no call has picked up yet.
-func (l *lanes) withdraw(w *waiter) bool {
+func (l *lanes) withdraw(s *sharing, w *waiter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := range l.waiting {
-		if l.waiting[i] == w {
-			l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
+	for i := range s.waiting {
+		if s.waiting[i] == w {
+			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
 			return true
 		}
 	}
@@ -91,13 +93,15 @@ func (l *lanes) withdraw(w *waiter) bool {
 }
 
 // fly sends what waits, until nothing does.
-func (l *lanes) fly() {
+func (l *lanes) fly(s *sharing) {
 	var items []broker.Item
 	var batch []*waiter
 	for {
 		l.mu.Lock()
-		if batch = l.pickLocked(batch[:0]); len(batch) == 0 {
-			l.flying--
+		if batch = s.pickLocked(batch[:0]); len(batch) == 0 {
+			if s.flying--; s.flying == 0 && s != &l.plain {
+				delete(l.durable, s.durable)
+			}
 			l.mu.Unlock()
 			return
 		}
@@ -106,63 +110,74 @@ func (l *lanes) fly() {
 		for _, w := range batch {
 			items = append(items, w.item)
 		}
-		outcomes, err := l.send(l.client.life, items)
+		outcomes, confirmed, err := l.send(l.client.life, items, s.durable)
+		if l.tells && err == nil { // before its callers know, who may close the client then
+			l.created(items, outcomes)
+		}
 		for i, w := range batch {
 			id := items[i].ID
 			if err == nil {
-				w.done <- outcome(outcomes[i], id)
+				w.done <- s.durable.confirmed(outcomes[i], id, confirmed)
 			} else {
 				w.done <- err
 			}
 		}
 		clear(batch)
 		if errors.Is(err, ErrUnavailable) {
-			l.turnAway(err)
+			l.turnAway(s, err)
 		}
 	}
 }
 
 // pickLocked takes from the front of those who wait what fits into one call.
-func (l *lanes) pickLocked(batch []*waiter) []*waiter {
+func (s *sharing) pickLocked(batch []*waiter) []*waiter {
 	bytes := 0
-	for n, w := range l.waiting {
+	for n, w := range s.waiting {
 		bytes += len(w.item.Envelope)
 		if n == shareItems || n > 0 && bytes > shareBytes {
 			break
 		}
 		batch = append(batch, w)
 	}
-	l.waiting = slices.Delete(l.waiting, 0, len(batch))
+	s.waiting = slices.Delete(s.waiting, 0, len(batch))
 	return batch
 }
 
 // turnAway answers those who waited behind a call for which Redis was away too long: each trying for as long in its turn
 // would keep the last of them many times that.
-func (l *lanes) turnAway(err error) {
+func (l *lanes) turnAway(s *sharing, err error) {
 	kind := l.client.closed()
 	if kind == nil {
 		kind = ErrUnavailable
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, w := range l.waiting {
+	for _, w := range s.waiting {
 		w.done <- fmt.Errorf("%w: not sent, as the call before it failed: %v", kind, err)
 	}
-	clear(l.waiting)
-	l.waiting = l.waiting[:0]
+	clear(s.waiting)
+	s.waiting = s.waiting[:0]
 }
 
-// send makes one stamped enqueue call on a lane and resends it until it is answered.
-func (l *lanes) send(ctx context.Context, items []broker.Item) (outcomes []broker.Outcome, err error) {
+// send makes one stamped enqueue call on a lane and resends it until it is answered, and what it waits for told.
+func (l *lanes) send(ctx context.Context, items []broker.Item, d Durability) (outcomes []broker.Outcome, told broker.Confirmed, err error) {
 	one := l.take()
 	stamp := l.stamp(one)
-	err = l.client.resend(ctx, func(ctx context.Context) error {
-		err := l.list(ctx)
-		if err == nil {
-			outcomes, err = l.client.broker.Enqueue(ctx, l.keys, stamp, items)
-		}
-		return err
-	})
+	if d.none() {
+		err = l.client.resend(ctx, func(ctx context.Context) error {
+			err := l.list(ctx)
+			if err == nil {
+				outcomes, err = l.client.broker.Enqueue(ctx, l.keys, stamp, items)
+			}
+			return err
+		})
+	} else {
+		f := newFlight(l.client, 1)
+		f.want = d.wait()
+		f.add(l, stamp, items)
+		err = f.result(0, f.carry(ctx))
+		outcomes, told = f.answers[0].Outcomes, f.answers[0].Confirmed
+	}
 	l.give(one, err)
-	return outcomes, err
+	return outcomes, told, err
 }

@@ -17,7 +17,13 @@ var (
 	ErrInvalid = errors.New("invalid")
 	// ErrDuplicate: a job of this id exists; nothing was added. errors.As a *DuplicateError for the id.
 	ErrDuplicate = errors.New("duplicate job")
-	// ErrRedisFull: Redis is at maxmemory and took nothing.
+	// ErrNotConfirmed: the job is in the queue, but its Durability was not confirmed in time. It will run; enqueueing it again
+	// makes a second one, unless under its id: that waits anew, and is ErrDuplicate alone once it is confirmed. errors.As a
+	// *NotConfirmedError for what is missing.
+	ErrNotConfirmed = errors.New("stored, replication not confirmed")
+	// ErrAlreadyIn: an earlier run of the Input has enqueued the job; nothing was added.
+	ErrAlreadyIn = errors.New("enqueued by an earlier run")
+	// ErrRedisFull: Redis is at maxmemory and took nothing, unless the error is ErrOutcomeUnknown too: a try before may have been carried out.
 	ErrRedisFull = broker.ErrFull
 	// ErrPayloadTooLarge: the marshalled args exceed the client's MaxPayload; nothing was sent.
 	ErrPayloadTooLarge = errors.New("payload too large")
@@ -35,7 +41,7 @@ var (
 	ErrAuth = conn.ErrAuth
 	// ErrReadOnly: Redis is a read-only replica; connect to the primary.
 	ErrReadOnly = conn.ErrReadOnly
-	// ErrUnsupported: the server would lose jobs: too old, or set up to evict data.
+	// ErrUnsupported: the server would lose jobs (too old, or set up to evict data), or lacks what a Durability needs.
 	ErrUnsupported = conn.ErrUnsupported
 	// ErrClosed: the client is closed.
 	ErrClosed = errors.New("client is closed")

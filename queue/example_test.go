@@ -148,3 +148,23 @@ func ExampleClient_Watch() {
 	fmt.Println(err, client.Redis().Get(ctx, "stock:{shipping}").Val())
 	// Output: <nil> 2
 }
+
+// The jobs of a queue that failed for good of a certain error, and then all of them tried again.
+func ExampleClient_List() {
+	ctx := context.Background()
+	client, err := queue.Open(ctx, exampleURL())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	failed := queue.ListOptions{State: queue.DeadState, Kind: "image.*", Error: "connection refused"}
+	for job, err := range client.List(ctx, "images", failed) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(job.ID, job.Kind, job.Reason)
+	}
+	done, err := client.RedriveMany(ctx, "images", queue.Bulk{ListOptions: failed})
+	fmt.Println(done.Done, "of", done.Matched, err)
+	// Output: 0 of 0 <nil>
+}

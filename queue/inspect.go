@@ -27,6 +27,7 @@ const (
 	Succeeded State = "succeeded"
 	Cancelled State = "cancelled"
 	Expired   State = "expired"
+	Finished  State = "finished" // any of the last three: what a listing may ask for
 )
 
 // Failure is one failed attempt.
@@ -35,6 +36,7 @@ type Failure struct {
 	At      time.Time
 	Error   string
 	Stack   string // of the newest, where it panicked
+	Output  string // of the newest: the end of what it printed (WithOutput)
 }
 
 // Snapshot is a job as it stands in Redis.
@@ -51,16 +53,25 @@ type Snapshot struct {
 	Errors     []Failure // the last few, oldest first
 	Reason     string    // why it is dead
 	Result     []byte
-	Corrupt    error // the envelope cannot be read: what else is here may be empty
+	Corrupt    error  // the envelope cannot be read: what else is here may be empty
+	Cursor     string // where a listing goes on behind this job (List only)
+	// UnknownSince is when a worker of its queue first had no handler for the kind of this job, which waits for one that
+	// has; zero = it is known, or no worker came by. Such a job is looked at again after 30 s rising to 10 min.
+	UnknownSince time.Time
 }
 
 // Get reads a job by its id: a UUID, or the caller's own text. Errors: ErrUnknownJob, ErrInvalid, ErrUnavailable.
 func (c *Client) Get(ctx context.Context, queue, id string) (*Snapshot, error) {
+	return c.get(ctx, c.reads(), queue, id)
+}
+
+// get reads a job over one broker or another: what follows upon an enqueue must not ask a replica.
+func (c *Client) get(ctx context.Context, b *broker.Broker, queue, id string) (*Snapshot, error) {
 	q, uid, err := c.find(queue, id)
 	if err != nil {
 		return nil, err
 	}
-	found, err := c.broker.Get(ctx, q, uid)
+	found, err := b.Get(ctx, q, uid)
 	if err != nil {
 		return nil, outward(err)
 	}
@@ -92,11 +103,11 @@ func snapshot(queue string, id uuid.UUID, f *broker.Found) *Snapshot {
 	s.Payload, s.Attempts = e.Args, int(r.Attempts)
 	s.StartedAt, s.EndedAt = timeMS(r.StartedAt), timeMS(r.FinishedAt)
 	for _, x := range r.Errors {
-		s.Errors = append(s.Errors, Failure{Attempt: x.Attempt, At: timeMS(x.At), Error: x.Error, Stack: x.Stack})
+		s.Errors = append(s.Errors, Failure{Attempt: x.Attempt, At: timeMS(x.At), Error: x.Error, Stack: x.Stack, Output: x.Output})
 	}
 	switch f.State {
 	case broker.StateScheduled:
-		s.State, s.DueAt = Scheduled, timeMS(f.Score)
+		s.State, s.DueAt, s.UnknownSince = Scheduled, timeMS(f.Score), timeMS(r.UnknownAt)
 	case broker.StateRunning:
 		s.State, s.StartedAt = Running, time.UnixMicro(f.Score)
 	case broker.StateDead:
@@ -112,7 +123,7 @@ func snapshot(queue string, id uuid.UUID, f *broker.Found) *Snapshot {
 			s.State = Expired
 		}
 	default:
-		if s.State = Ready; r.Flags&wire.Suspect != 0 {
+		if s.State, s.UnknownSince = Ready, timeMS(r.UnknownAt); r.Flags&wire.Suspect != 0 {
 			s.State = Suspect
 		}
 	}
@@ -160,7 +171,7 @@ func (c *Client) Counts(ctx context.Context, queue string) (Counts, error) {
 	if err != nil {
 		return Counts{}, err
 	}
-	n, err := c.broker.Counts(ctx, l.keys)
+	n, err := c.reads().Counts(ctx, l.keys)
 	if err != nil {
 		return Counts{}, outward(err)
 	}
@@ -170,12 +181,38 @@ func (c *Client) Counts(ctx context.Context, queue string) (Counts, error) {
 		Cancelled: t["cancelled"], Expired: t["expired"], Recovered: t["recovered"], Refused: t["refused"]}, nil
 }
 
+// Heads is what stands at the head of a queue.
+type Heads struct {
+	Queue string
+	// Oldest is since when the longest waiting of the first ready jobs waits: when it was due, or created where it was not
+	// delayed. Looked at are the first of each priority and of the suspects; zero = none is there, or (redriven) none says.
+	Oldest time.Time
+	// NextDue is when the next scheduled job is due; one that is past was not made ready yet. Zero = nothing is scheduled.
+	NextDue  time.Time
+	Sessions int       // worker processes that serve the queue
+	Now      time.Time // by the server's clock
+}
+
+// Heads looks at the head of a queue, for how long work waits there. It costs the same at any depth. Errors: ErrInvalid,
+// ErrUnavailable, a KeyTypeError.
+func (c *Client) Heads(ctx context.Context, queue string) (Heads, error) {
+	l, err := c.queue(queue)
+	if err != nil {
+		return Heads{}, err
+	}
+	p, err := c.reads().Peek(ctx, l.keys)
+	if err != nil {
+		return Heads{}, outward(err)
+	}
+	return Heads{Queue: queue, Oldest: timeMS(p.Since), NextDue: timeMS(p.NextDue), Sessions: p.Sessions, Now: time.UnixMicro(p.NowUS)}, nil
+}
+
 // Queues lists the queues of the namespace by name.
 func (c *Client) Queues(ctx context.Context) ([]string, error) {
 	if err := c.closed(); err != nil {
 		return nil, err
 	}
-	names, err := c.broker.Queues(ctx)
+	names, err := c.reads().Queues(ctx)
 	slices.Sort(names)
 	return names, outward(err)
 }

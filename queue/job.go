@@ -18,7 +18,7 @@ type Info struct {
 	Queue       string
 	Priority    int
 	Attempt     int // this attempt, from 1; snoozes and crashes do not count
-	MaxAttempts int
+	MaxAttempts int // in a Snapshot 0: it brings none, its handler's limit holds, else DefaultMaxAttempts
 	Crashes     int // sessions lost while this job ran
 	CreatedAt   time.Time
 	Timeout     time.Duration // of one attempt; 0 = none

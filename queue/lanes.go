@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidemill/tidemill/internal/backoff"
 	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/conn"
 	"github.com/tidemill/tidemill/internal/keys"
 	"github.com/tidemill/tidemill/internal/loop"
 )
@@ -22,13 +23,38 @@ import (
 type lanes struct {
 	client *Client
 	keys   *keys.Queue
-	listed atomic.Bool // the queue's name was written, as it must be before its first use
+	tells  bool         // events of its jobs are published
+	listed atomic.Int64 // when the queue's name was written, as it must be before its first use; 0 = not yet
+
+	can atomic.Int32 // the kinds of waits that its server is known to know
 
 	mu      sync.Mutex
 	free    []*lane
 	opened  uint32
+	plain   sharing                 // of jobs without a Durability
+	durable map[Durability]*sharing // of the others, while there are any
+}
+
+// sharing is single enqueues of one queue and Durability, which wait to share a call.
+type sharing struct {
+	durable Durability
 	waiting []*waiter
 	flying  int // shared calls under way
+}
+
+// sharingLocked answers the one for a Durability.
+func (l *lanes) sharingLocked(d Durability) *sharing {
+	if d.none() {
+		return &l.plain
+	}
+	s := l.durable[d]
+	if s == nil {
+		if s = (&sharing{durable: d}); l.durable == nil {
+			l.durable = make(map[Durability]*sharing)
+		}
+		l.durable[d] = s
+	}
+	return s
 }
 
 // lane numbers calls, so that one that is sent twice is done once. It has one call under way at a time.
@@ -49,7 +75,7 @@ func (c *Client) queue(name string) (*lanes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w %w", ErrInvalid, err)
 	}
-	l, _ := c.queues.LoadOrStore(name, &lanes{client: c, keys: q})
+	l, _ := c.queues.LoadOrStore(name, &lanes{client: c, keys: q, tells: c.tells(name)})
 	return l.(*lanes), nil
 }
 
@@ -82,15 +108,35 @@ func (l *lanes) stamp(one *lane) broker.Stamp {
 	return broker.Stamp{Producer: l.client.producer, Lane: one.id, Seq: one.seq}
 }
 
-// list writes the queue's name where listings look, once.
+const (
+	// listEvery is how often the name is written again: an operator may have deleted the queue meanwhile.
+	listEvery = time.Minute
+	// listFor is how long a job waits for that in a Cluster, and listAgain when it is tried again if the server was away.
+	listFor   = time.Second
+	listAgain = 10 * time.Second
+)
+
+// list writes the queue's name where listings look, unless it was written of late. In a Cluster that may be another server
+// than the queue's own: while it is away the queue is used all the same. Its name is written later, by its workers too.
 func (l *lanes) list(ctx context.Context) error {
-	if l.listed.Load() {
+	now := time.Now().UnixNano()
+	if at := l.listed.Load(); at != 0 && now-at < int64(listEvery) {
 		return nil
 	}
-	if err := l.client.broker.AddQueue(ctx, l.keys); err != nil {
+	within, elsewhere := ctx, l.client.conn.Cluster()
+	if elsewhere {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeout(ctx, listFor)
+		defer cancel()
+	}
+	switch err := l.client.broker.AddQueue(within, l.keys); {
+	case err == nil:
+		l.listed.Store(now)
+	case elsewhere && ctx.Err() == nil && (within.Err() != nil || conn.Retryable(err)):
+		l.listed.Store(time.Now().Add(listAgain - listEvery).UnixNano())
+	default:
 		return prelude{err}
 	}
-	l.listed.Store(true)
 	return nil
 }
 
@@ -112,6 +158,7 @@ func (c *Client) resend(ctx context.Context, call func(context.Context) error) e
 		if err == nil || !errors.Is(err, ErrUnavailable) {
 			return loop.Permanent(err)
 		}
+		c.conn.Refresh()
 		sent = sent || !refused(err)
 		hidden = hidden || c.retries && !errors.As(err, new(prelude))
 		if c.life.Err() != nil || !sent && time.Since(start) > connectFor {
@@ -122,7 +169,8 @@ func (c *Client) resend(ctx context.Context, call func(context.Context) error) e
 	switch {
 	case err == nil:
 		return nil
-	case (sent || hidden) && (errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed) || ctx.Err() != nil):
+	case (sent || hidden) && !errors.Is(err, broker.ErrStale):
+		// Also where the last try was refused, as by a full Redis: one before it may have been carried out, or will be yet.
 		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	case errors.Is(err, ErrClosed):
 		return err

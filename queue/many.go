@@ -35,15 +35,23 @@ type Result struct {
 	Err error
 }
 
-// BatchError says how many jobs of a batch were not created. Unwrap answers the first of their errors; the results tell
-// each.
+// BatchError says how many jobs of a batch were not created, and how many were though their Durability was not confirmed.
+// Unwrap answers the first of their errors, of those that were not created if there are any; the results tell each.
 type BatchError struct {
-	Failed, Of int
-	First      error
+	Failed, Of  int
+	Unconfirmed int // created all the same
+	First       error
 }
 
 func (e *BatchError) Error() string {
-	return fmt.Sprintf("%d of %d jobs were not created, the first because: %v", e.Failed, e.Of, e.First)
+	if e.Failed == 0 {
+		return fmt.Sprintf("%d of %d jobs are stored, but not confirmed, the first: %v", e.Unconfirmed, e.Of, e.First)
+	}
+	text := fmt.Sprintf("%d of %d jobs were not created", e.Failed, e.Of)
+	if e.Unconfirmed > 0 {
+		text += fmt.Sprintf(" (and %d were, but are not confirmed)", e.Unconfirmed)
+	}
+	return fmt.Sprintf("%s, the first because: %v", text, e.First)
 }
 
 // Unwrap answers the first error.
@@ -51,8 +59,10 @@ func (e *BatchError) Unwrap() error { return e.First }
 
 // EnqueueMany adds 1 to 1,000,000 jobs through pipelined calls, with a result for each in the same order; the options
 // hold for every item, an item's own come after them. Jobs of one queue keep their order. It is not one transaction: a
-// part may be created when another fails, and the results say which. The error is nil when all were created, else a
-// *BatchError, or ErrInvalid for a batch of no or too many items.
+// part may be created when another fails, and the results say which. The error is nil when all were created, and
+// confirmed where they have a Durability, else a *BatchError, or ErrInvalid for a batch of no or too many items.
+//
+// Jobs that travel together wait together, for the strictest of their Durability; each is judged by its own.
 func (c *Client) EnqueueMany(ctx context.Context, items []Item, options ...Option) ([]Result, error) {
 	if len(items) == 0 || len(items) > MaxMany {
 		return nil, invalid("batch", fmt.Sprintf("%d items", len(items)), fmt.Sprintf("1 to %d", MaxMany))
@@ -77,17 +87,27 @@ func (c *Client) EnqueueMany(ctx context.Context, items []Item, options ...Optio
 func summary(results []Result) error {
 	e := &BatchError{Of: len(results)}
 	for i := range results {
-		if results[i].Err != nil {
-			if e.Failed++; e.First == nil {
-				e.First = results[i].Err
+		err := results[i].Err
+		switch {
+		case err == nil:
+		case created(err):
+			if e.Unconfirmed++; e.First == nil {
+				e.First = err
+			}
+		default:
+			if e.Failed++; e.Failed == 1 {
+				e.First = err
 			}
 		}
 	}
-	if e.Failed == 0 {
+	if e.First == nil {
 		return nil
 	}
 	return e
 }
+
+// created tells an error of a job that was.
+func created(err error) bool { return errors.Is(err, ErrNotConfirmed) && !errors.Is(err, ErrDuplicate) }
 
 const (
 	chunkItems = 500
@@ -101,6 +121,39 @@ type chunk struct {
 	items  []broker.Item
 	places []int
 	bytes  int
+	want   broker.Confirm // the strictest of what its jobs wait for
+	own    []Durability   // of each; nil while none has one
+}
+
+// add takes a job, whose place in the batch is given.
+func (ch *chunk) add(b order, place int) {
+	ch.items, ch.places, ch.bytes = append(ch.items, b.item), append(ch.places, place), ch.bytes+len(b.item.Envelope)
+	if !b.durable.none() {
+		if ch.own == nil {
+			ch.own = make([]Durability, 0, cap(ch.items))
+		}
+		b.durable.add(&ch.want)
+	}
+	if ch.own != nil {
+		for len(ch.own) < len(ch.items)-1 { // those before had none
+			ch.own = append(ch.own, Durability{})
+		}
+		ch.own = append(ch.own, b.durable)
+	}
+}
+
+// outcome is what became of one of its jobs, once the call was answered.
+func (ch *chunk) outcome(i int, answer *broker.BatchOutcome) error {
+	if ch.own == nil {
+		return outcome(answer.Outcomes[i], ch.items[i].ID)
+	}
+	return ch.own[i].confirmed(answer.Outcomes[i], ch.items[i].ID, answer.Confirmed)
+}
+
+// gather makes one wait of two, which is enough for both.
+func gather(a, b broker.Confirm) broker.Confirm {
+	return broker.Confirm{Replicas: max(a.Replicas, b.Replicas), Synced: a.Synced || b.Synced,
+		SyncedReplicas: max(a.SyncedReplicas, b.SyncedReplicas), Timeout: max(a.Timeout, b.Timeout)}
 }
 
 // many is one EnqueueMany under way: items are encoded while the group before them travels.
@@ -123,22 +176,22 @@ func (m *many) split(items []Item, options []Option, groups chan<- []*chunk) {
 		}
 	}
 	for i := range items {
-		l, item, err := m.client.build(items[i].Args, options, items[i].Options)
+		b, err := m.client.build(items[i].Args, options, items[i].Options)
 		if err != nil {
 			m.results[i].Err = err
 			continue
 		}
-		m.results[i].ID = item.ID
-		ch := open[l]
+		m.results[i].ID = b.item.ID
+		ch := open[b.lanes]
 		if ch == nil {
 			room := min(chunkItems, len(items)-i)
 			if len(open) > 0 { // of many queues each may get but a few
 				room = min(room, 8)
 			}
-			ch = &chunk{lanes: l, items: make([]broker.Item, 0, room), places: make([]int, 0, room)}
-			open[l] = ch
+			ch = &chunk{lanes: b.lanes, items: make([]broker.Item, 0, room), places: make([]int, 0, room)}
+			open[b.lanes] = ch
 		}
-		ch.items, ch.places, ch.bytes = append(ch.items, item), append(ch.places, i), ch.bytes+len(item.Envelope)
+		ch.add(b, i)
 		if len(ch.items) == chunkItems || ch.bytes >= chunkBytes {
 			finish(ch)
 		}
@@ -167,56 +220,31 @@ func (m *many) send(group []*chunk) {
 		}
 		return
 	}
-	batches := make([]broker.Batch, len(group))
+	f := newFlight(m.client, len(group))
 	used := make([]*lane, len(group))
 	for i, ch := range group {
 		used[i] = ch.lanes.take()
-		batches[i] = broker.Batch{Queue: ch.lanes.keys, Stamp: ch.lanes.stamp(used[i]), Items: ch.items}
+		f.add(ch.lanes, ch.lanes.stamp(used[i]), ch.items)
+		f.want = gather(f.want, ch.want)
 	}
-	answers := make([]broker.BatchOutcome, len(group))
-	err := m.client.resend(m.ctx, func(ctx context.Context) error { return m.attempt(ctx, group, batches, answers) })
+	err := f.carry(m.ctx)
 	m.away = errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown)
 	for i, ch := range group {
-		one := outward(answers[i].Err)
-		// No answer at all: a batch before it ended the attempt.
-		if one == nil && answers[i].Outcomes == nil || errors.Is(one, ErrUnavailable) {
-			one = err
-		}
+		one := f.result(i, err)
 		ch.lanes.give(used[i], one)
-		m.settle(ch, answers[i].Outcomes, one)
+		m.settle(ch, &f.answers[i], one)
 	}
 }
 
-// attempt sends the batches that have no answer yet; its error is one that sending again may mend.
-func (m *many) attempt(ctx context.Context, group []*chunk, batches []broker.Batch, answers []broker.BatchOutcome) error {
-	var open []int
-	var todo []broker.Batch
-	for i := range batches {
-		if answers[i].Outcomes != nil || answers[i].Err != nil && !errors.Is(outward(answers[i].Err), ErrUnavailable) {
-			continue
-		}
-		if err := group[i].lanes.list(ctx); err != nil {
-			answers[i].Err = err
-			return err
-		}
-		open, todo = append(open, i), append(todo, batches[i])
+func (m *many) settle(ch *chunk, answer *broker.BatchOutcome, err error) {
+	if ch.lanes.tells && err == nil {
+		ch.lanes.created(ch.items, answer.Outcomes)
 	}
-	var again error
-	for j, answer := range m.client.broker.EnqueueBatches(ctx, todo) {
-		answers[open[j]] = answer
-		if err := outward(answer.Err); errors.Is(err, ErrUnavailable) {
-			again = err
-		}
-	}
-	return again
-}
-
-func (m *many) settle(ch *chunk, outcomes []broker.Outcome, err error) {
 	for i, place := range ch.places {
 		if err != nil {
 			m.results[place].Err = err
 		} else {
-			m.results[place].Err = outcome(outcomes[i], ch.items[i].ID)
+			m.results[place].Err = ch.outcome(i, answer)
 		}
 	}
 }

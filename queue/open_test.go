@@ -197,7 +197,7 @@ func TestOpenGivesUpWithItsContext(t *testing.T) {
 		if _, err := queue.Open(ctx, "redis://"+p.Addr()); !errors.Is(err, queue.ErrUnavailable) {
 			t.Error(err)
 		}
-		within(t, "Open", time.Since(start), 200*time.Millisecond, 2*time.Second)
+		within(t, "Open", time.Since(start), 200*time.Millisecond, 10*time.Second) // the server would answer in an hour
 	})
 }
 

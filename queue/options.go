@@ -12,7 +12,7 @@ import (
 // DefaultQueue is where jobs go unless an option says otherwise.
 const DefaultQueue = "default"
 
-// DefaultMaxAttempts is how often a job is tried unless an option says otherwise.
+// DefaultMaxAttempts is how often a job is tried unless it or its handler says otherwise.
 const DefaultMaxAttempts = 25
 
 // maxAttempts bounds MaxAttempts.
@@ -29,6 +29,8 @@ type spec struct {
 	queue    string
 	id       string
 	due      broker.Due
+	notify   bool
+	durable  *Durability // nil: the client's
 	envelope wire.Envelope
 }
 
@@ -70,7 +72,8 @@ func Priority(p int) Option {
 	}
 }
 
-// MaxAttempts is how often the job is tried before it is dead (default 25). Snoozes, releases and crashes do not count.
+// MaxAttempts is how often the job is tried before it is dead (default: its handler's limit, else 25). Snoozes, releases
+// and crashes do not count.
 func MaxAttempts(n int) Option {
 	return func(s *spec) error {
 		if n < 1 || n > maxAttempts {
@@ -81,7 +84,7 @@ func MaxAttempts(n int) Option {
 	}
 }
 
-// Timeout bounds one attempt; its context ends with ErrTimeout (default: the worker's, which is none).
+// Timeout bounds one attempt; its context ends with ErrTimeout (default: its handler's, else the worker's, which is none).
 func Timeout(d time.Duration) Option {
 	return func(s *spec) error {
 		if d <= 0 {
@@ -125,7 +128,7 @@ func ExpireIn(d time.Duration) Option {
 	}
 }
 
-// Retain keeps the finished job and its result for d (default: it leaves nothing behind).
+// Retain keeps the finished job and its result for d (default: its handler's retention, else it leaves nothing behind).
 func Retain(d time.Duration) Option {
 	return func(s *spec) error {
 		if d < 0 {
@@ -134,6 +137,12 @@ func Retain(d time.Duration) Option {
 		s.envelope.Retention = ceilMS(d)
 		return nil
 	}
+}
+
+// Notify asks for a hint when the job ends, so that this client's Wait need not look each second. It keeps nothing: give
+// the job a retention (Retain) too, or Wait finds out only that it is gone.
+func Notify() Option {
+	return func(s *spec) error { s.notify = true; return nil }
 }
 
 // ID gives the job an id of the caller's: a UUID, or any text of up to 256 bytes, which becomes a UUID by hashing

@@ -35,15 +35,15 @@ func offline(t testing.TB, config Config) *Client {
 // built builds a job and decodes what would be sent.
 func built(t testing.TB, c *Client, args Args, options ...Option) (*lanes, broker.Item, wire.Envelope) {
 	t.Helper()
-	l, item, err := c.build(args, nil, options)
+	b, err := c.build(args, nil, options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var e wire.Envelope
-	if err := e.Decode(item.Envelope); err != nil {
+	if err := e.Decode(b.item.Envelope); err != nil {
 		t.Fatal(err)
 	}
-	return l, item, e
+	return b.lanes, b.item, e
 }
 
 func TestOptionFaults(t *testing.T) {
@@ -76,16 +76,21 @@ func TestOptionFaults(t *testing.T) {
 		{Meta("", "x"), "invalid metadata: an empty key; allowed: a name"},
 		{Meta("k", "\xfe"), `invalid metadata: "k=\xfe"; allowed: UTF-8 text`},
 		{Meta("k", strings.Repeat("x", 8<<10)), "invalid metadata: 8193 bytes; allowed: 8192 bytes"},
+		{Durable(Durability{Replicas: -1}), "invalid durability replicas: -1; allowed: 0 to 1000"},
+		{Durable(Durability{Replicas: 1001}), "invalid durability replicas: 1001; allowed: 0 to 1000"},
+		{Durable(Durability{Replicas: 1, Timeout: -1}), "invalid durability timeout: -1ns; allowed: up to 1m0s; 0 = 1s"},
+		{Durable(Durability{Fsync: true, Timeout: time.Hour}), "invalid durability timeout: 1h0m0s; allowed: up to 1m0s; 0 = 1s"},
+		{Durable(Durability{Timeout: time.Second}), "invalid durability timeout: 1s; allowed: only with replicas or fsync to wait for"},
 		{Queue(""), "invalid queue: the name is empty; allowed are 1 to 128 of A-Z a-z 0-9 _ - . :"},
 		{Queue("a b"), `invalid queue: "a b" is not a name; allowed are 1 to 128 of A-Z a-z 0-9 _ - . :`},
 		{Queue("{a}"), `invalid queue: "{a}" is not a name; allowed are 1 to 128 of A-Z a-z 0-9 _ - . :`},
 	} {
-		_, _, err := c.build(note{}, nil, []Option{x.option})
+		_, err := c.build(note{}, nil, []Option{x.option})
 		if !errors.Is(err, ErrInvalid) || !strings.HasPrefix(err.Error(), x.text) || err.Error() != x.text && !strings.HasSuffix(x.text, ": ") {
 			t.Errorf("got  %v\nwant %s", err, x.text)
 		}
 		// Shared options of a batch are checked for each item just so.
-		if _, _, again := c.build(note{}, []Option{x.option}, nil); again == nil || again.Error() != err.Error() {
+		if _, again := c.build(note{}, []Option{x.option}, nil); again == nil || again.Error() != err.Error() {
 			t.Errorf("as a shared option: %v", again)
 		}
 	}
@@ -118,8 +123,8 @@ func TestTheLastOptionWins(t *testing.T) {
 	if _, item, _ := built(t, c, note{}, In(time.Second), At(at)); item.Due != (broker.Due{At: at.UnixMilli()}) {
 		t.Errorf("In, At: %+v", item.Due)
 	}
-	_, item, err := c.build(note{}, []Option{Priority(1), Queue("a")}, []Option{Priority(2)})
-	if err != nil || item.Envelope[2] != 2 {
+	b, err := c.build(note{}, []Option{Priority(1), Queue("a")}, []Option{Priority(2)})
+	if err != nil || b.item.Envelope[2] != 2 {
 		t.Errorf("an item's own option does not come after the shared one: %v", err)
 	}
 }

@@ -214,7 +214,7 @@ func TestProtocolBody(t *testing.T) {
 	documented := fields(t, "Body")
 	for name, e := range map[string]wire.Envelope{"kind": {Kind: "k"}, "args": {Args: []byte("a")}, "key": {Key: "k"}, "created_at": {CreatedAt: 1},
 		"max_attempts": {MaxAttempts: 1}, "timeout": {Timeout: 1}, "deadline": {Deadline: 1}, "encoding": {Encoding: "e"},
-		"meta": {Meta: map[string]string{"a": "b"}}} {
+		"meta": {Meta: map[string]string{"a": "b"}}, "notify": {Notify: "n"}, "due_at": {DueAt: 1}} {
 		if got := firstField(e.Append(nil)[5:]); got != documented[name] {
 			t.Errorf("%s is %v, the document says %v", name, got, documented[name])
 		}
@@ -234,7 +234,7 @@ func TestProtocolStateRecord(t *testing.T) {
 	documented := fields(t, "Record")
 	failure := wire.Failure{Attempt: 1}
 	for name, s := range map[string]wire.State{"unknown_at": {UnknownAt: 1}, "snoozes": {Snoozes: 1}, "started_at": {StartedAt: 1},
-		"finished_at": {FinishedAt: 1}, "brief": {Errors: []wire.Failure{failure}}} {
+		"finished_at": {FinishedAt: 1}, "due_at": {DueAt: 1}, "brief": {Errors: []wire.Failure{failure}}} {
 		record, brief := s.Append(nil)
 		if got := firstField(record[7:]); got != documented[name] {
 			t.Errorf("%s is %v, the document says %v", name, got, documented[name])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +18,9 @@ import (
 // Pending is a job queued on a transaction that is not executed yet.
 type Pending struct {
 	ID       uuid.UUID
+	lanes    *lanes
+	item     broker.Item // what is told of it, where something is
+	told     atomic.Bool
 	enqueued broker.Enqueued
 	named    redis.Cmder // writes the queue's name; nil in Cluster
 }
@@ -27,6 +31,9 @@ func (p *Pending) Result() error {
 	outcomes, err := p.enqueued()
 	switch {
 	case err == nil:
+		if p.lanes.tells && !p.told.Swap(true) {
+			p.lanes.created([]broker.Item{p.item}, outcomes)
+		}
 		return outcome(outcomes[0], p.ID)
 	case errors.Is(err, broker.ErrBadReply):
 		return fmt.Errorf("%w: the transaction was not executed, or not to its end: %w", ErrOutcomeUnknown, err)
@@ -44,12 +51,22 @@ func (p *Pending) Result() error {
 //
 // It adds two commands to the transaction, of which the first writes the queue's name. In Cluster everything in a
 // transaction must be in one hash slot: use keys with the tag {queue name}. There the name is written by a call before.
+//
+// A Durability, also the client's, is ErrInvalid: Redis does not wait within a transaction. Durable(Durability{}) goes without.
 func (c *Client) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, args Args, options ...Option) (*Pending, error) {
-	l, item, err := c.build(args, nil, options)
+	b, err := c.build(args, nil, options)
 	if err != nil {
 		return nil, err
 	}
-	p := &Pending{ID: item.ID}
+	if !b.durable.none() {
+		return nil, invalid("durability", fmt.Sprintf("%+v in a transaction", b.durable), "none, as nothing can wait within MULTI: "+
+			"give Durable(Durability{}), or enqueue outside of a transaction")
+	}
+	l, item := b.lanes, b.item
+	p := &Pending{ID: item.ID, lanes: l}
+	if l.tells {
+		p.item = item
+	}
 	if c.conn.Cluster() {
 		if err := outward(l.list(ctx)); err != nil {
 			return nil, err

@@ -24,19 +24,21 @@ func (c *Client) Cancel(ctx context.Context, queue, id string) (State, error) {
 	if err != nil {
 		return "", err
 	}
-	state, _, err := c.broker.Cancel(ctx, q, uid)
+	tell := c.before(ctx, queue, id)
+	states, err := c.broker.Cancel(ctx, q, []uuid.UUID{uid})
 	if err != nil {
 		return "", uncertain(err, c.retries)
 	}
-	switch state {
+	switch states[0] {
 	case broker.StateCancelled:
+		tell(EventCancelled)
 		return Cancelled, nil
 	case broker.StateRunning:
 		// A hint, so that the worker need not wait for its next heartbeat. The mark in Redis is the truth.
 		_ = bus.Publish(ctx, c.conn.Shared(), c.space.Control(), "cancel "+queue+" "+uid.String())
 		return Running, nil
 	}
-	return "", c.wrongState("cancel", queue, id, state)
+	return "", c.wrongState("cancel", queue, id, states[0])
 }
 
 // Delete forgets a job that does not run, with its history and result. Errors: ErrUnknownJob, ErrWrongState for a
@@ -46,12 +48,12 @@ func (c *Client) Delete(ctx context.Context, queue, id string) error {
 	if err != nil {
 		return err
 	}
-	state, _, err := c.broker.Delete(ctx, q, uid)
+	states, err := c.broker.Delete(ctx, q, []uuid.UUID{uid})
 	if err != nil {
 		return uncertain(err, c.retries)
 	}
-	if state != broker.StateDeleted {
-		return c.wrongState("delete", queue, id, state)
+	if states[0] != broker.StateDeleted {
+		return c.wrongState("delete", queue, id, states[0])
 	}
 	return nil
 }
@@ -63,12 +65,14 @@ func (c *Client) Redrive(ctx context.Context, queue, id string) error {
 	if err != nil {
 		return err
 	}
+	tell := c.before(ctx, queue, id)
 	out, err := c.broker.Redrive(ctx, q, []uuid.UUID{uid})
 	if err != nil {
 		return uncertain(err, c.retries)
 	}
 	switch out[0] {
 	case broker.RedriveDone:
+		tell(EventRedriven)
 		return nil
 	case broker.RedriveUnknown:
 		return c.wrongState("redrive", queue, id, broker.StateUnknown)

@@ -48,3 +48,24 @@ func Snooze(d time.Duration) error { return &SnoozeError{After: max(d, 0)} }
 type SnoozeError struct{ After time.Duration }
 
 func (e *SnoozeError) Error() string { return fmt.Sprintf("snoozed for %v", e.After) }
+
+// WithOutput attaches to a handler's error the end of what the attempt printed, such as the stderr of a command: its last
+// 4 KiB are kept as Failure.Output beside the error's text. It may wrap, or be wrapped in, Dead and RetryAfter; the
+// outermost output counts. A nil err stays nil.
+func WithOutput(err error, output string) error {
+	if err == nil {
+		return nil
+	}
+	return &OutputError{Err: err, Output: output}
+}
+
+// OutputError is what WithOutput returns. Its text is that of the error alone.
+type OutputError struct {
+	Err    error
+	Output string
+}
+
+func (e *OutputError) Error() string { return e.Err.Error() }
+
+// Unwrap answers the cause.
+func (e *OutputError) Unwrap() error { return e.Err }

@@ -127,3 +127,31 @@ func TestConcurrencyOfOneQueue(t *testing.T) {
 		}
 	})
 }
+
+// Suspects are tried one at a time, of each queue in turn: none waits until another has no more.
+func TestSuspectsOfEachQueueInTurn(t *testing.T) {
+	inBubble(t, func(e *env) {
+		queues := []Queue{{Name: "a", Weight: 6}, {Name: "b", Weight: 3}, {Name: "c"}}
+		var causes list[error]
+		before := newRig(blocked(&causes))
+		lost := e.start(before.Mux, Config{Queues: queues, Concurrency: 60})
+		for _, q := range queues {
+			e.addMany(20, queue.Queue(q.Name))
+		}
+		e.wait(time.Second, "the handlers", func() bool { return before.n() == 60 })
+		lost.gate.close()
+		var order list[queue.Info]
+		e.start(taken(&order), Config{Queues: queues, CrashLimit: 2})
+		e.wait(20*time.Second, "half of the suspects", func() bool { return order.len() >= 30 })
+		got := make(map[string]int)
+		for _, info := range order.all()[:30] {
+			got[info.Queue]++
+		}
+		for _, q := range queues {
+			if got[q.Name] < 7 {
+				t.Errorf("of the first 30 suspects %d are of queue %s", got[q.Name], q.Name)
+			}
+		}
+		e.wait(10*time.Second, "all", func() bool { return order.len() == 60 })
+	})
+}

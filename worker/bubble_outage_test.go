@@ -55,6 +55,19 @@ func TestBlackoutExpiresNobody(t *testing.T) {
 	}
 }
 
+// What else an outage stops is told at most once in a while all together; that heartbeats fail is told in any case.
+func TestFailedHeartbeatsAreTold(t *testing.T) {
+	inBubble(t, func(e *env) {
+		p := e.start(newRig(nil).Mux, Config{})
+		if _, first := p.w.outage.Allow(); !first { // something else has just been told
+			t.Fatal("there was an outage before")
+		}
+		back := e.blackout(true)
+		defer back()
+		e.wait(9*time.Second, "a failed heartbeat to be told", func() bool { return len(e.logs.find("heartbeat failed")) == 1 })
+	})
+}
+
 // blackout takes the server away from everybody, until back is called: by refusing connections, or by a standstill with
 // everybody's calls in its sockets.
 func (e *env) blackout(frozen bool) (back func()) {

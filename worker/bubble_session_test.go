@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,10 +43,12 @@ func TestVanishedWorkerIsRecovered(t *testing.T) {
 			t.Errorf("the first started after %v already", took)
 		}
 		e.drained(time.Second)
-		for i, info := range b.infos() {
-			if info.Attempt != 1 || info.Crashes != 1 || info.ID != ids[i] {
-				t.Fatalf("start %d: job %v, %+v", i, ids[i], info)
+		again := make(map[uuid.UUID]bool)
+		for _, info := range b.infos() { // in any order: handlers that start together overtake each other
+			if info.Attempt != 1 || info.Crashes != 1 || again[info.ID] || !slices.Contains(ids, info.ID) {
+				t.Fatalf("of the jobs %v started: %+v", ids, info)
 			}
+			again[info.ID] = true
 			e.wantState(info.ID, queue.Succeeded)
 		}
 		p.gate.open()
@@ -81,7 +84,7 @@ func TestNextWorkerRecovers(t *testing.T) {
 	})
 }
 
-// What a stopped process sends after it was given up, and what was stuck on the way, changes nothing.
+// What a stopped process sends after it was given up, and what was stuck on the way, changes nothing, and is counted.
 func TestLateWritesAreRefused(t *testing.T) {
 	inBubble(t, func(e *env) {
 		release := make(chan error)
@@ -105,7 +108,12 @@ func TestLateWritesAreRefused(t *testing.T) {
 		release <- nil // and one that returns only now
 		e.wait(10*time.Second, "a new session", func() bool { return p.session() != old && p.joined() })
 		time.Sleep(10 * time.Second)
-		if n := e.counts(); n != before || n.Succeeded != 3 || n.Failed != 0 || n.Recovered != 3 {
+		n := e.counts()
+		if n.Refused < 2 { // an acknowledgement and a failure; what was sent again meanwhile counts again
+			t.Errorf("%d late writes were refused", n.Refused)
+		}
+		before.Refused = n.Refused
+		if n != before || n.Succeeded != 3 || n.Failed != 0 || n.Recovered != 3 {
 			t.Errorf("before %+v, after %+v", before, n)
 		}
 		for _, info := range b.infos() {

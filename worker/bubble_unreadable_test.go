@@ -54,6 +54,26 @@ func TestUnknownKindWaits(t *testing.T) {
 	})
 }
 
+// Whoever looks at such a job is told what it waits for, until somebody serves its kind.
+func TestUnknownKindIsTold(t *testing.T) {
+	inBubble(t, func(e *env) {
+		old := e.start(NewMux(), Config{SessionTTL: time.Hour})
+		began := time.Now()
+		id := e.add("job")
+		e.wait(time.Second, "a snooze", func() bool { return e.state(id) == queue.Scheduled })
+		if s := e.get(id); s.UnknownSince.Sub(began).Abs() > time.Second || !s.EndedAt.IsZero() || !s.StartedAt.IsZero() {
+			t.Errorf("unknown since %v, ended %v, started %v", s.UnknownSince, s.EndedAt, s.StartedAt)
+		}
+		old.stopClean()
+		e.start(newRig(func(context.Context, *queue.Job[queue.Raw]) error { return queue.Snooze(time.Hour) }).Mux, Config{})
+		e.wait(time.Minute, "the handler", func() bool { return !e.get(id).StartedAt.IsZero() })
+		e.wait(time.Second, "it to sleep again", func() bool { return e.state(id) == queue.Scheduled })
+		if s := e.get(id); !s.UnknownSince.IsZero() {
+			t.Errorf("still unknown since %v", s.UnknownSince)
+		}
+	})
+}
+
 // The day counts from when the kind was last unknown: a job that was handled since starts anew.
 func TestUnknownKindIsForgivenOnceKnown(t *testing.T) {
 	inBubble(t, func(e *env) {

@@ -32,6 +32,10 @@ type Queue struct {
 	Name        string
 	Weight      int // share of the claims against the other queues; 0 = 1. Ignored in strict order
 	Concurrency int // handlers of this queue at most; 0 = Config.Concurrency
+	// Lifecycle publishes what becomes of its jobs here (started, succeeded, failed, retried, dead, cancelled ...), each as a
+	// queue.Event on the topic queue.EventTopic names. Off it costs nothing. Producers tell what they create by
+	// queue.Config.Lifecycle.
+	Lifecycle bool
 }
 
 // Config is a worker's settings; the zero value serves "default".
@@ -49,7 +53,7 @@ type Config struct {
 	CrashLimit int
 	// Retry is the policy for kinds that bring none.
 	Retry Backoff
-	// Timeout bounds an attempt of jobs that bring none; default: none.
+	// Timeout bounds an attempt of jobs that bring none and whose handler has none; default: none.
 	Timeout time.Duration
 	// Drain is how long handlers may go on once Run's context ended; default 25 s. Then their contexts end with
 	// queue.ErrDraining, and after up to Settle (default 5 s) more the worker leaves whatever is left behind.
@@ -60,6 +64,9 @@ type Config struct {
 	ExitWhenEmpty bool
 	// Codecs beside the client's own, for jobs that name another.
 	Codecs []queue.Codec
+	// SetLogLevel is called when an operator sets the worker's log level (queue.Client.SetWorkerLogLevel); default
+	// zerolog.SetGlobalLevel, which bounds every zerolog logger of the process.
+	SetLogLevel func(zerolog.Level)
 	// Logger replaces the client's.
 	Logger *zerolog.Logger
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/tidemill/tidemill/queue"
 )
 
-func space(t *testing.T) keys.Space {
+func space(t testing.TB) keys.Space {
 	t.Helper()
 	s, err := keys.NewSpace("")
 	if err != nil {

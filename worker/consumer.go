@@ -1,6 +1,8 @@
 package worker
 
 import (
+	"encoding/binary"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +19,7 @@ type consumer struct {
 	weight int
 	limit  int           // handlers at most; 0 = no bound of its own
 	unpaid *loop.Trigger // wakes the settler
+	tells  atomic.Bool   // events of its jobs are published
 
 	session  string
 	epoch    uint64 // counts sessions: what belongs to an older one is not ours any more
@@ -27,25 +30,33 @@ type consumer struct {
 	paused   bool
 	broken   error // a key of the wrong type, or what else Redis refuses
 	suspects bool  // suspects wait
+	turn     int   // when it last claimed a suspect: by the count of those that the process claimed; 0 = never
 	deficit  float64
 	perJob   int // bytes of an envelope, by the last batch
 
 	running, buffered, wanted int
-	runs                      [tags]uint16 // handlers by the tag of their job
+	handlers                  [tags]*run // that run, by the tag of their job: the head of each chain
 
-	done   []*run // succeeded, not acknowledged yet
-	kept   []kept
-	fails  []failure
-	since  time.Time // when the oldest of done and kept came
-	seqs   [laneCount]uint64
-	failed uint64 // number of the settler's last call
-	held   []*batch
+	done     []*run // succeeded, not acknowledged yet
+	kept     []kept
+	fails    []failure
+	since    time.Time // when the oldest of done and kept came
+	seqs     [laneCount]uint64
+	stranded [laneCount]bool // a call of the lane is not answered by this queue's part of a Cluster
+	failed   uint64          // number of the settler's last call
+	held     []*batch
 
-	calls reconciliation
+	calls  reconciliation
+	series atomic.Pointer[map[string]*series] // what was measured, by kind
+
+	// For Health.
+	heard   time.Time // when Redis last answered a heartbeat
+	telling time.Time // when the settling call under way began; zero = none is
+	tally   Tally
 }
 
-// tags is how many there are: so many that few of the running jobs share one.
-const tags = 1 << 14
+// tags is how many there are: few of a thousand running jobs share one, and a dozen of fifty thousand.
+const tags = 1 << 12
 
 // batch is the jobs of one claim. The runs live in one piece of memory with it.
 type batch struct {
@@ -72,12 +83,14 @@ type run struct {
 	claim    broker.Claim
 	envelope []byte
 	state    []byte
+	next     *run        // of the handlers with its tag
 	ctx      *jobContext // own, once started
 	own      jobContext
 	phase    phase
 	suspect  bool
-	lost     bool // the claim is gone: nothing may be written for it
-	told     bool // reported as stuck
+	lost     bool  // the claim is gone: nothing may be written for it
+	told     bool  // reported as stuck
+	tale     *tale // what is told of it; mostly nothing
 }
 
 // kept is an acknowledgement of a job that is kept.
@@ -93,12 +106,16 @@ type failure struct {
 }
 
 func newConsumer(k *keys.Queue, q Queue) *consumer {
-	return &consumer{keys: k, name: k.Name(), weight: q.Weight, limit: q.Concurrency, unpaid: loop.NewTrigger(),
+	c := &consumer{keys: k, name: k.Name(), weight: q.Weight, limit: q.Concurrency, unpaid: loop.NewTrigger(),
 		session: uuid.NewString(), perJob: 512}
+	c.tells.Store(q.Lifecycle)
+	return c
 }
 
 // ready tells whether the queue may be asked for work.
-func (c *consumer) ready() bool { return c.active && c.maybe && !c.paused && c.broken == nil }
+func (c *consumer) ready() bool {
+	return c.active && c.maybe && !c.paused && c.broken == nil && c.stranded == [laneCount]bool{}
+}
 
 // room is how many more jobs the queue's own bound allows.
 func (c *consumer) room() int {
@@ -111,6 +128,35 @@ func (c *consumer) room() int {
 func (c *consumer) hint() {
 	c.maybe = true
 	c.hints++
+}
+
+// tag is a number that two runs of one id share, and others hardly ever.
+func tag(id uuid.UUID) uint16 { return binary.BigEndian.Uint16(id[14:]) % tags }
+
+// enter notes that a run's handler is about to be called.
+func (c *consumer) enter(r *run) {
+	head := &c.handlers[tag(r.claim.ID)]
+	r.next, *head = *head, r
+	c.running++
+}
+
+// leave notes that it has returned.
+func (c *consumer) leave(r *run) {
+	at := &c.handlers[tag(r.claim.ID)]
+	for *at != r {
+		at = &(*at).next
+	}
+	*at, r.next = r.next, nil
+	c.running--
+}
+
+// twin answers the run of an id whose handler has not returned, nil if there is none.
+func (c *consumer) twin(id uuid.UUID) *run {
+	r := c.handlers[tag(id)]
+	for r != nil && r.claim.ID != id {
+		r = r.next
+	}
+	return r
 }
 
 // settled says that nothing is owed for a run any more.
@@ -161,8 +207,11 @@ func (w *Worker) renewLocked(c *consumer, cause error) {
 	})
 	c.done, c.kept, c.fails, c.held = nil, nil, nil, nil
 	c.session, c.epoch, c.active, c.listed = uuid.NewString(), c.epoch+1, false, false
+	c.telling = time.Time{}
+	c.tally.SessionsLost++
 	c.seqs, c.failed, c.calls = [laneCount]uint64{}, 0, reconciliation{}
 	c.hint()
+	w.announcer.tell() // its line names the sessions
 }
 
 // dropBufferedLocked forgets what was fetched ahead for a queue.
@@ -185,10 +234,15 @@ func (w *Worker) unsuspectLocked(r *run) {
 	if r.suspect {
 		r.suspect = false
 		w.suspects--
-		for _, c := range w.consumers {
-			if c.suspects {
-				c.hint()
-			}
+		w.hintSuspectsLocked()
+	}
+}
+
+// hintSuspectsLocked has every queue looked at that is known to have suspects.
+func (w *Worker) hintSuspectsLocked() {
+	for _, c := range w.consumers {
+		if c.suspects {
+			c.hint()
 		}
 	}
 }

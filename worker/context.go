@@ -13,6 +13,7 @@ import (
 type jobContext struct {
 	w        *Worker
 	info     *queue.Info
+	began    time.Time // the attempt
 	deadline time.Time
 
 	mu     sync.Mutex

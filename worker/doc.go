@@ -7,6 +7,7 @@
 //	err = w.Run(ctx) // blocks; nil after a clean drain
 //
 // Inside, each file is one role: fetcher (claims and acknowledges), executor (runs handlers), settler (failures),
-// keeper (heartbeat and reconciliation), waker (blocking pop), timer (delayed jobs), recoverer (lost sessions), sweeper
-// (retention), returner (what waited too long), control (hints), drain (shutdown).
+// keeper (heartbeat and reconciliation), waker and watch (blocking pops), timer (delayed jobs), recoverer (lost sessions), sweeper
+// (retention), returner (what waited too long), control (hints), drain (shutdown), health (whether all that works), measure
+// (what attempts come to, and how long they take).
 package worker

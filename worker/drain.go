@@ -17,6 +17,7 @@ import (
 // handlers' time have Config.Settle together, also when Redis does not answer.
 func (w *Worker) drain(plumbing context.Context, lanes, intake *errgroup.Group) error {
 	w.mu.Lock()
+	within, settle := w.config.Drain, w.config.Settle
 	w.stopping = true
 	w.giveBackLocked(func(*run) bool { return true })
 	left := w.running
@@ -25,18 +26,19 @@ func (w *Worker) drain(plumbing context.Context, lanes, intake *errgroup.Group) 
 	}
 	w.mu.Unlock()
 	w.nudgeLane()
-	w.log.Info().Int("running", left).Dur("within", w.config.Drain).Msg("worker stops: waiting for running jobs")
+	w.announcer.tell()
+	w.log.Info().Int("running", left).Dur("within", within).Msg("worker stops: waiting for running jobs")
 
-	done := w.awaitHandlers(plumbing)
-	ctx, cancel := context.WithTimeout(plumbing, w.config.Settle)
+	done := w.awaitHandlers(plumbing, within)
+	ctx, cancel := context.WithTimeout(plumbing, settle)
 	defer cancel()
 	var err error
 	if !done {
-		err = w.cutHandlers()
+		err = w.cutHandlers(min(settle/2, 2*time.Second))
 	}
 	if w.flush(ctx, lanes, intake) {
 		w.keeper.goodbye(ctx)
-		_ = w.broker.Withdraw(ctx, w.instance)
+		w.announcer.leave(ctx)
 	}
 	w.mu.Lock()
 	untold := w.untoldLocked()
@@ -56,8 +58,8 @@ func (w *Worker) drain(plumbing context.Context, lanes, intake *errgroup.Group) 
 }
 
 // awaitHandlers waits for the handlers, false when their time is over.
-func (w *Worker) awaitHandlers(plumbing context.Context) bool {
-	limit := time.NewTimer(w.config.Drain)
+func (w *Worker) awaitHandlers(plumbing context.Context, within time.Duration) bool {
+	limit := time.NewTimer(within)
 	defer limit.Stop()
 	select {
 	case <-w.drained.C():
@@ -69,8 +71,8 @@ func (w *Worker) awaitHandlers(plumbing context.Context) bool {
 	return false
 }
 
-// cutHandlers ends the handlers' contexts and gives those that ignore it up.
-func (w *Worker) cutHandlers() error {
+// cutHandlers ends the handlers' contexts and gives those up that have not returned after the grace.
+func (w *Worker) cutHandlers(within time.Duration) error {
 	w.mu.Lock()
 	cut := w.running
 	for _, c := range w.consumers {
@@ -86,7 +88,7 @@ func (w *Worker) cutHandlers() error {
 	}
 	w.log.Warn().Int("running", cut).Msg("worker stops: running jobs are told to end")
 	// Well-behaved handlers return at once; the others must not hold the process up.
-	grace := time.NewTimer(min(w.config.Settle/2, 2*time.Second))
+	grace := time.NewTimer(within)
 	defer grace.Stop()
 	select {
 	case <-w.drained.C():

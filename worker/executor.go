@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -25,6 +24,7 @@ func (w *Worker) startLocked() {
 // execute runs buffered jobs until there are none. A slot is free only when its handler has returned.
 func (w *Worker) execute() {
 	var current *run
+	var now time.Time // when the job before ended; zero = not known
 	defer func() {
 		if current != nil { // the handler ended this goroutine (runtime.Goexit)
 			w.finish(current, w.fail(current, errors.New("the handler ended its goroutine (runtime.Goexit)")))
@@ -33,7 +33,10 @@ func (w *Worker) execute() {
 	w.mu.Lock()
 	w.starting = false
 	for {
-		r := w.takeLocked()
+		var r *run
+		if w.executors <= w.config.Concurrency { // a reload may have lowered it
+			r = w.takeLocked()
+		}
 		if r == nil {
 			w.leaveLocked()
 			w.mu.Unlock()
@@ -42,8 +45,8 @@ func (w *Worker) execute() {
 		w.startLocked()
 		w.mu.Unlock()
 		current = r
-		result := w.attempt(r)
-		current = nil
+		result := w.attempt(r, now)
+		current, now = nil, result.note.at
 		w.mu.Lock()
 		w.finishLocked(r, result)
 	}
@@ -67,8 +70,7 @@ func (w *Worker) takeLocked() *run {
 		return nil
 	}
 	r.phase = started
-	r.c.runs[tag(r)]++
-	r.c.running++
+	r.c.enter(r)
 	w.running++
 	r.own.w = w
 	r.ctx = &r.own
@@ -88,21 +90,10 @@ func (w *Worker) popLocked() *run {
 	return r
 }
 
-// tag is a number that two runs of one id share, and others hardly ever.
-func tag(r *run) uint16 { return binary.BigEndian.Uint16(r.claim.ID[14:]) % tags }
-
 // twinLocked tells whether a job's former claim still runs here: no two attempts of one id overlap in a process. That
 // claim is lost then, noticed or not: a Redis that lost its last second lists its jobs again.
 func (w *Worker) twinLocked(r *run) bool {
-	if r.c.runs[tag(r)] == 0 {
-		return false
-	}
-	twin := w.zombies[claimKey{r.c, r.claim.ID}]
-	r.c.each(func(other *run) {
-		if other.phase == started && other.claim.ID == r.claim.ID {
-			twin = other
-		}
-	})
+	twin := r.c.twin(r.claim.ID)
 	if twin != nil {
 		w.gone(r.c, twin.claim, twin)
 	}
@@ -123,16 +114,19 @@ type outcome struct {
 	drop   bool
 	kept   *broker.Kept
 	settle *broker.Settle
+	note   note // what is measured of it
 }
 
 // finishLocked frees the slot and hands the outcome to those who tell Redis.
 func (w *Worker) finishLocked(r *run, o outcome) {
 	c := r.c
 	w.running--
-	c.running--
-	c.runs[tag(r)]--
+	c.leave(r)
 	w.pace.finished++
 	w.unsuspectLocked(r)
+	if o.note.series != nil {
+		o.note.add(r.lost || o.drop)
+	}
 	switch {
 	case r.lost || o.drop:
 		delete(w.zombies, claimKey{c, r.claim.ID})
@@ -178,24 +172,32 @@ func (w *Worker) releaseStuckLocked(r *run) {
 	r.c.unpaid.Set()
 }
 
-// attempt runs one job: decode, call, classify. What it answers is what to settle.
-func (w *Worker) attempt(r *run) outcome {
-	t := w.task(r)
+// attempt runs one job: decode, call, classify. What it answers is what to settle. now may be zero.
+func (w *Worker) attempt(r *run, now time.Time) outcome {
+	t := w.task(r, now)
+	r.ctx.began = t.began
 	if err := t.read(); err != nil {
-		return t.unreadable(err)
-	}
-	if o, ok := t.early(); ok {
+		o := t.unreadable(err)
+		t.note(&o)
 		return o
 	}
-	t.info = queue.NewInfo(r.c.name, r.claim.ID, &t.e, &t.s)
+	if o, ok := t.early(); ok {
+		t.note(&o)
+		return o
+	}
+	t.describe()
 	if stop := t.limit(r.ctx); stop != nil {
 		defer stop()
 	}
 	t.called = true
+	if t.r.tale != nil {
+		t.started()
+	}
 	result, stack, err := t.call()
 	_, cause := r.ctx.over()
 	r.ctx.free()
 	o := t.outcome(err, stack, cause, result)
+	t.note(&o)
 	w.tasks.Put(t)
 	return o
 }

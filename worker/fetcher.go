@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/tidemill/tidemill/internal/backoff"
@@ -25,6 +26,8 @@ func (w *Worker) nudgeLane() {
 func (w *Worker) lane(ctx context.Context, number int) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	var strands sync.WaitGroup
+	defer strands.Wait()
 	for ctx.Err() == nil {
 		w.mu.Lock()
 		round, wait := w.planLocked(number, time.Now())
@@ -40,7 +43,7 @@ func (w *Worker) lane(ctx context.Context, number int) error {
 		}
 		w.mu.Unlock()
 		if round != nil {
-			w.exchange(ctx, number, round)
+			w.exchange(ctx, number, round, &strands)
 			continue
 		}
 		if wait == 0 {
@@ -74,48 +77,85 @@ func (w *Worker) unackedLocked() int {
 var outagePolicy = backoff.Policy{Base: 20 * time.Millisecond, Cap: time.Second, Factor: 2, Jitter: 0.5}
 
 // exchange sends a round until every part of it is answered, or its session is lost: an abandoned call may have claimed
-// jobs that would sit in a live session and never run.
-func (w *Worker) exchange(ctx context.Context, lane int, round []*order) {
+// jobs that would sit in a live session and never run. In a Cluster, of which a part may be down, what is not answered at
+// once goes on as a strand of its own (where strands is not nil).
+func (w *Worker) exchange(ctx context.Context, lane int, round []*order, strands *sync.WaitGroup) {
 	for attempt := 1; len(round) > 0; attempt++ {
-		calls := make([]*broker.Exchange, len(round))
-		for i, o := range round {
-			calls[i] = &o.call
-		}
-		answers, errs := w.broker.Exchange(ctx, calls)
-		var again []*order
-		var trouble error
-		w.mu.Lock()
-		for i, o := range round {
-			err := errs[i]
-			switch {
-			case o.epoch != o.c.epoch:
-				w.releaseSlotsLocked(o, true)
-			case err == nil:
-				w.answeredLocked(o, lane, &answers[i])
-			case errors.Is(err, broker.ErrLost) || errors.Is(err, broker.ErrStale):
-				w.releaseSlotsLocked(o, true)
-				w.lostLocked(o.c, err)
-			case conn.Retryable(err) || ctx.Err() != nil:
-				again, trouble = append(again, o), err
-			default:
-				w.refusedLocked(o, err)
-			}
-		}
-		w.mu.Unlock()
-		if round = again; len(again) == 0 {
+		if round = w.exchangeOnce(ctx, lane, round); len(round) == 0 {
 			return
 		}
-		w.outage.Event(w.log.Warn()).Err(trouble).Msg("redis does not answer; going on as soon as it does")
+		if strands != nil && w.conn.Cluster() {
+			for _, o := range round {
+				w.strand(ctx, lane, o, strands)
+			}
+			return
+		}
 		if loop.Sleep(ctx, outagePolicy.Delay(attempt, nil)) != nil {
 			return
 		}
 	}
 }
 
+// exchangeOnce sends a round once and answers what has to be sent again.
+func (w *Worker) exchangeOnce(ctx context.Context, lane int, round []*order) (again []*order) {
+	calls := make([]*broker.Exchange, len(round))
+	for i, o := range round {
+		calls[i] = &o.call
+	}
+	answers, errs := w.broker.Exchange(ctx, calls)
+	var trouble error
+	w.mu.Lock()
+	for i, o := range round {
+		err := errs[i]
+		switch {
+		case o.epoch != o.c.epoch:
+			w.releaseSlotsLocked(o, true)
+		case err == nil:
+			w.answeredLocked(o, lane, &answers[i])
+		case errors.Is(err, broker.ErrLost) || errors.Is(err, broker.ErrStale):
+			w.releaseSlotsLocked(o, true)
+			w.lostLocked(o.c, err)
+		case conn.Retryable(err) || ctx.Err() != nil:
+			again, trouble = append(again, o), err
+		default:
+			w.refusedLocked(o, err)
+		}
+	}
+	w.mu.Unlock()
+	if trouble != nil {
+		w.outage.Event(w.log.Warn()).Err(trouble).Msg("redis does not answer; going on as soon as it does")
+	}
+	return again
+}
+
+// strand goes on with one queue's call beside the lane, which serves the other queues meanwhile, and makes none for this
+// one. The slots that the call had reserved are theirs: what it claims in the end waits for free ones, or goes back.
+func (w *Worker) strand(ctx context.Context, lane int, o *order, strands *sync.WaitGroup) {
+	w.mu.Lock()
+	w.unreserveLocked(o)
+	o.c.stranded[lane] = true
+	w.mu.Unlock()
+	strands.Go(func() {
+		if loop.Sleep(ctx, outagePolicy.Delay(1, nil)) == nil {
+			w.exchange(ctx, lane, []*order{o}, nil)
+		}
+		w.mu.Lock()
+		o.c.stranded[lane] = false
+		w.mu.Unlock()
+		w.nudgeLane()
+	})
+}
+
+// unreserveLocked frees the slots that a call had reserved, once.
+func (w *Worker) unreserveLocked(o *order) {
+	w.wanted -= o.reserved
+	o.c.wanted -= o.reserved
+	o.reserved = 0
+}
+
 // releaseSlotsLocked frees what a call had reserved. Stale: the queue's session is another one by now.
 func (w *Worker) releaseSlotsLocked(o *order, stale bool) {
-	w.wanted -= o.call.Want
-	o.c.wanted -= o.call.Want
+	w.unreserveLocked(o)
 	if o.call.Suspect {
 		o.call.Suspect = false
 		w.suspects--
@@ -136,18 +176,23 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 	w.sync(a.NowUS)
 	suspectAsked := o.call.Suspect
 	w.releaseSlotsLocked(o, true)
+	w.acknowledgedLocked(o, a.Refused)
 	c.calls.answered(lane)
+	w.answers++
+	c.tally.Refused += uint64(len(a.Refused))
 	if len(a.Refused) > 0 {
 		w.log.Warn().Str("queue", c.name).Int("jobs", len(a.Refused)).Msg("late acknowledgements were refused: the claims were lost")
 	}
-	c.suspects = a.Suspects > 0
+	if c.suspects = a.Suspects > 0; suspectAsked && !a.Suspect && !c.suspects && w.turns > 0 {
+		w.hintSuspectsLocked() // the place is free again, for those that left it to this queue
+	}
 	if o.call.Want > 0 && a.Paused != c.paused { // who asks for nothing is not told
 		w.pausedLocked(c, a.Paused)
 	}
 	if c.hints == o.hints && o.call.Want > 0 {
 		c.maybe = a.Left || a.More || c.suspects && suspectAsked && !a.Suspect
 		if c.maybe {
-			w.waker.retry.Set() // it need not wait for the answer to its token any more
+			w.waker.answered(c) // it need not wait for the answer to its token any more
 		} else {
 			w.waker.idle(c)
 		}
@@ -170,6 +215,8 @@ func (w *Worker) claimedLocked(c *consumer, a *broker.Exchanged) {
 		if i == 0 && a.Suspect {
 			r.suspect = true
 			w.suspects++
+			w.turns++
+			c.turn = w.turns
 		}
 		c.buffered++
 		w.buffer = append(w.buffer, r)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -264,6 +265,13 @@ func (l *logBook) Write(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, string(bytes.TrimSpace(p)))
 	return len(p), nil
+}
+
+// all answers the lines.
+func (l *logBook) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.lines)
 }
 
 // find answers the fields of the lines whose message contains text.

@@ -17,13 +17,16 @@ type keeper struct {
 	w      *Worker
 	now    *loop.Trigger // beat at once
 	failed bool
-	turn   chan struct{} // held during a beat, and for ever after goodbye
+	away   map[*consumer]bool // queues whose part of a Cluster did not answer the last beat; used in a turn only
+	turn   chan struct{}      // held during a beat, and for ever after goodbye
+	outage *loop.Limiter      // of its own: that heartbeats fail must not go under among what else an outage stops
 
 	line *conn.Line // of its own
 }
 
 func newKeeper(w *Worker, line *conn.Line) *keeper {
-	return &keeper{w: w, line: line, now: loop.NewTrigger(), turn: make(chan struct{}, 1)}
+	return &keeper{w: w, line: line, now: loop.NewTrigger(), away: make(map[*consumer]bool), turn: make(chan struct{}, 1),
+		outage: loop.NewLimiter(outageEvery)}
 }
 
 // broker issues the keeper's calls on its own connection.
@@ -48,19 +51,32 @@ func (k *keeper) Run(ctx context.Context) error {
 		began := time.Now()
 		next, err := k.beat(ctx)
 		<-k.turn
+		if ctx.Err() == nil {
+			k.w.mu.Lock()
+			k.w.unheard = err
+			k.w.mu.Unlock()
+		}
 		switch {
 		case err != nil && ctx.Err() == nil:
 			k.failed = true
+			k.w.conn.Doubt()
 			if err := k.line.Renew(); err != nil {
 				k.w.log.Error().Err(err).Msg("could not open the connection for heartbeats")
 			}
-			k.w.outage.Event(k.w.log.Warn()).Err(err).Msg("heartbeat failed; trying again")
+			k.outage.Event(k.w.log.Warn()).Err(err).Msg("heartbeat failed; trying again")
 			next = k.w.ttl / 12 // reconnects with less than TTL/6
 		case err == nil && k.failed:
-			// The connection was away: a blocking pop that was waiting then may never return.
+			// The connection was away: others may be dead without knowing it, and a blocking pop may never return.
 			k.failed = false
-			k.w.waker.recycle()
+			k.w.conn.DropSilent()
+			k.w.waker.recycle(k.w.consumers...)
 			k.w.log.Info().Msg("redis answers again")
+		}
+		if err == nil && len(k.away) > 0 {
+			// The line stays: a new one would ask some server of the Cluster where the slots are, and where that is the one
+			// that is frozen the beat fails for all queues. Connections that did not answer were closed.
+			k.w.conn.Doubt()
+			next = min(next, k.w.ttl/12)
 		}
 		timer.Reset(max(time.Until(began.Add(next)), 0))
 	}
@@ -82,12 +98,15 @@ func (k *keeper) beat(ctx context.Context) (time.Duration, error) {
 	}
 	w.sync(nowUS)
 	next := min(w.ttl/3, beatAtMost)
-	var unlisted []*consumer
+	var unlisted, back []*consumer
 	w.mu.Lock()
 	for i, c := range w.consumers {
 		if c.epoch != epochs[i] {
 			next = 0
 			continue
+		}
+		if k.backLocked(c, pulses[i].Err) {
+			back = append(back, c)
 		}
 		k.takeLocked(c, &beats[i], &pulses[i])
 		if c.active && !c.listed {
@@ -106,9 +125,14 @@ func (k *keeper) beat(ctx context.Context) (time.Duration, error) {
 		}
 	}
 	w.stuckLocked()
+	w.watchLocked(time.Now())
 	w.startLocked()
 	w.mu.Unlock()
 	w.nudgeLane()
+	if len(back) > 0 {
+		w.conn.DropSilent()
+		w.waker.recycle(back...)
+	}
 	for _, c := range unlisted {
 		err := w.broker.AddQueue(ctx, c.keys)
 		if err != nil {
@@ -138,14 +162,35 @@ func (k *keeper) compose() ([]broker.Beat, []uint64) {
 	return beats, epochs
 }
 
+// backLocked notes whether a queue's part of a Cluster answered, and tells that it does again after it did not.
+func (k *keeper) backLocked(c *consumer, err error) bool {
+	// A shard that is frozen shows in that the beat's own time is over.
+	if conn.Retryable(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		k.away[c] = true
+		return false
+	}
+	was := k.away[c]
+	delete(k.away, c)
+	if was {
+		k.w.log.Info().Str("queue", c.name).Msg("redis answers again")
+	}
+	return was
+}
+
 // takeLocked takes one queue's answer.
 func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse) {
 	w := k.w
+	if !k.away[c] {
+		c.heard = time.Now()
+	}
 	switch {
 	case errors.Is(p.Err, broker.ErrLost):
 		w.log.Error().Str("queue", c.name).Str("session", c.session).
 			Msg("session lost: its jobs were taken back, their handlers are told to end")
 		w.renewLocked(c, queue.ErrSessionLost)
+		return
+	case k.away[c]:
+		k.outage.Event(w.log.Warn()).Err(p.Err).Str("queue", c.name).Msg("heartbeat failed; trying again")
 		return
 	case p.Err != nil:
 		if c.broken == nil {
@@ -208,26 +253,6 @@ func (w *Worker) cancelsLocked(c *consumer, cancels []broker.Claim) {
 	}
 	clear(w.buffer[len(rest):])
 	w.buffer = rest
-}
-
-// stuckLocked reports handlers that ignore the end of their context, once each. They keep their slot.
-func (w *Worker) stuckLocked() {
-	tell := func(r *run) {
-		if r.phase != started || r.told {
-			return
-		}
-		if at, cause := r.ctx.over(); cause != nil && time.Since(at) >= w.config.StuckAfter {
-			r.told = true
-			w.log.Error().Str("queue", r.c.name).Stringer("job_id", r.claim.ID).AnErr("cause", cause).
-				Dur("for", time.Since(at)).Msg("handler is stuck: it ignores its ended context and keeps its slot")
-		}
-	}
-	for _, c := range w.consumers {
-		c.each(tell)
-	}
-	for _, r := range w.zombies {
-		tell(r)
-	}
 }
 
 // goodbye ends the sessions that run nothing, so that nobody has to wait for them to expire. No beat comes after it: that

@@ -1,15 +1,11 @@
 package worker
 
 import (
-	"context"
-	"encoding/json"
-	"os"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/tidemill/tidemill/internal/broker"
-	"github.com/tidemill/tidemill/internal/loop"
 	"github.com/tidemill/tidemill/queue"
 )
 
@@ -67,48 +63,5 @@ func (w *Worker) tellUnknown(kind, queueName string) {
 	if !told {
 		w.log.Warn().Str("kind", kind).Str("queue", queueName).
 			Msg("no handler for this kind: its jobs wait for a worker that has one, up to 24 hours")
-	}
-}
-
-// announceEvery is how often a worker renews its line in the listing of workers.
-const announceEvery = time.Minute
-
-// announcement is that line.
-type announcement struct {
-	Host        string    `json:"host"`
-	PID         int       `json:"pid"`
-	Queues      []string  `json:"queues"`
-	Concurrency int       `json:"concurrency"`
-	Started     time.Time `json:"started"`
-	Seen        time.Time `json:"seen"`
-}
-
-// announce keeps the worker's line in the listing and drops those of workers that left without a word.
-func (w *Worker) announce(ctx context.Context) error {
-	host, _ := os.Hostname()
-	line := announcement{Host: host, PID: os.Getpid(), Queues: w.queueNames(), Concurrency: w.config.Concurrency, Started: time.Now()}
-	for {
-		line.Seen = time.Now()
-		info, _ := json.Marshal(line)
-		if err := w.broker.Announce(ctx, w.instance, info); err != nil && ctx.Err() == nil {
-			w.outage.Event(w.log.Warn()).Err(err).Msg("announcing the worker failed")
-		}
-		w.dropSilent(ctx)
-		if loop.Sleep(ctx, announceEvery+jitter(announceEvery/10)) != nil {
-			return nil
-		}
-	}
-}
-
-func (w *Worker) dropSilent(ctx context.Context) {
-	all, err := w.broker.Workers(ctx)
-	if err != nil {
-		return // it is for people only, and tried again in a minute
-	}
-	for instance, info := range all {
-		var line announcement
-		if json.Unmarshal([]byte(info), &line) != nil || time.Since(line.Seen) > 5*announceEvery {
-			_ = w.broker.Withdraw(ctx, instance)
-		}
 	}
 }

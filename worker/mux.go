@@ -2,10 +2,13 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/tidemill/tidemill/queue"
 )
@@ -17,19 +20,28 @@ type Handler func(ctx context.Context, job *queue.Job[queue.Raw]) error
 // Middleware wraps handlers. The first one given to Use is the outermost.
 type Middleware func(next Handler) Handler
 
-// Mux maps kinds to handlers. Fill it before the worker is made; it is not safe to change afterwards.
+// Mux maps kinds to handlers. Fill it before the worker is made: what is added afterwards is not served, and a running
+// worker gets another one by Reload.
 type Mux struct {
 	routes     map[string]*route
 	middleware []Middleware
 	codecs     atomic.Pointer[map[string]queue.Codec] // replaced by each worker made, while others read it
 }
 
-// route is one kind's handler and settings.
+// route is the handler and settings of one kind, or of the kinds that match a pattern.
 type route struct {
-	kind    string
+	kind    string // as it was given: a pattern ends in "*"
+	prefix  string // of a pattern's kinds
 	handler Handler
 	typed   typedHandler // the same without a detour, where no middleware is in between
-	retry   *Backoff
+
+	// What holds for jobs that bring none themselves; zero = the worker's.
+	retry       *Backoff
+	maxAttempts int
+	retention   time.Duration
+	timeout     time.Duration
+
+	faults []error // of its options
 }
 
 // typedHandler decodes a payload and calls a handler for its Go type; it answers the result that was set.
@@ -42,11 +54,57 @@ func NewMux() *Mux {
 	return m
 }
 
-// HandleOption is a choice for one kind.
+// HandleOption is a choice for one kind or pattern.
 type HandleOption func(*route)
 
-// Retry gives a kind its own retry policy.
-func Retry(policy Backoff) HandleOption { return func(r *route) { r.retry = &policy } }
+// Retry gives a kind its own retry policy (default: Config.Retry).
+func Retry(policy Backoff) HandleOption {
+	return func(r *route) {
+		r.retry = &policy
+		r.check(policy.Validate())
+	}
+}
+
+// MaxAttempts is how often a job of the kind is tried that brings no limit of its own (default
+// queue.DefaultMaxAttempts): 1 to 10000.
+func MaxAttempts(n int) HandleOption {
+	return func(r *route) {
+		r.maxAttempts = n
+		if n < 1 || n > maxMaxAttempts {
+			r.check(fmt.Errorf("max attempts: %d; allowed: 1 to %d", n, maxMaxAttempts))
+		}
+	}
+}
+
+// maxMaxAttempts bounds MaxAttempts as package queue does.
+const maxMaxAttempts = 10_000
+
+// RetainResult keeps a job of the kind that succeeded, with its result, for d where the job brings no retention of its
+// own (default: it leaves nothing behind). Fractions of a ms round up; 0 is the default.
+func RetainResult(d time.Duration) HandleOption {
+	return func(r *route) {
+		r.retention = d
+		if d < 0 {
+			r.check(fmt.Errorf("retention: %v; allowed: 0 or more", d))
+		}
+	}
+}
+
+// Timeout bounds an attempt at a job of the kind that brings no timeout of its own (default: Config.Timeout).
+func Timeout(d time.Duration) HandleOption {
+	return func(r *route) {
+		r.timeout = d
+		if d <= 0 {
+			r.check(fmt.Errorf("timeout: %v; allowed: more than 0", d))
+		}
+	}
+}
+
+func (r *route) check(err error) {
+	if err != nil {
+		r.faults = append(r.faults, err)
+	}
+}
 
 // Use adds middleware around every handler, also those added before.
 func (m *Mux) Use(middleware ...Middleware) { m.middleware = append(m.middleware, middleware...) }
@@ -66,10 +124,15 @@ func Handle[A queue.Args](m *Mux, fn func(ctx context.Context, job *queue.Job[A]
 	}
 }
 
-// HandleKind serves a kind without a Go type. It panics as Handle does.
+// HandleKind serves a kind without a Go type. A kind that ends in "*" is a pattern: "image.*" serves every kind that
+// begins with "image.", and "*" every kind. A kind of its own wins over patterns, and a longer pattern over a shorter
+// one. It panics as Handle does, and where a "*" stands elsewhere than at the end.
 func (m *Mux) HandleKind(kind string, handler Handler, options ...HandleOption) {
 	if err := queue.CheckKind(kind); err != nil {
 		panic("worker: " + err.Error())
+	}
+	if at := strings.Index(kind, anything); at >= 0 && at < len(kind)-1 {
+		panic(fmt.Sprintf("worker: kind %q: a * stands for any text at the end of a pattern, and nowhere else", kind))
 	}
 	if m.routes[kind] != nil {
 		panic(fmt.Sprintf("worker: kind %q has a handler already", kind))
@@ -78,15 +141,13 @@ func (m *Mux) HandleKind(kind string, handler Handler, options ...HandleOption) 
 	for _, option := range options {
 		option(r)
 	}
-	if r.retry != nil {
-		if err := r.retry.Validate(); err != nil {
-			panic(fmt.Sprintf("worker: kind %q: %v", kind, err))
-		}
+	if err := errors.Join(r.faults...); err != nil {
+		panic(fmt.Sprintf("worker: kind %q: %v", kind, err))
 	}
 	m.routes[kind] = r
 }
 
-// Kinds lists the kinds served, sorted.
+// Kinds lists the kinds and patterns served, as they were given, sorted.
 func (m *Mux) Kinds() []string {
 	kinds := make([]string, 0, len(m.routes))
 	for kind := range m.routes {
@@ -142,7 +203,7 @@ func untyped[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error
 	}
 }
 
-// sealed is the mux as a worker uses it: routes by kind with the middleware around them.
+// sealed is the mux as a worker uses it: routes by kind and pattern with the middleware around them.
 func (m *Mux) sealed(codecs []queue.Codec) map[string]*route {
 	known := maps.Clone(*m.codecs.Load())
 	for _, codec := range codecs {

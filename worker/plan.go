@@ -20,12 +20,13 @@ const (
 
 // order is one queue's part of a round.
 type order struct {
-	c     *consumer
-	epoch uint64
-	hints uint64
-	call  broker.Exchange
-	done  []*run
-	kept  []kept
+	c        *consumer
+	epoch    uint64
+	hints    uint64
+	reserved int // slots
+	call     broker.Exchange
+	done     []*run
+	kept     []kept
 }
 
 // pace measures how many jobs this process finishes in a few ms: so many more are worth fetching ahead.
@@ -61,7 +62,7 @@ func (w *Worker) planLocked(lane int, now time.Time) ([]*order, time.Duration) {
 		if shares != nil {
 			k = shares[i]
 		}
-		if acks == 0 && k == 0 || !c.active || c.broken != nil {
+		if acks == 0 && k == 0 || !c.active || c.broken != nil || c.stranded[lane] {
 			continue
 		}
 		if age := now.Sub(c.since); k == 0 && !idle && acks < ackBatch && age < ackDelay && !w.stopping {
@@ -70,7 +71,7 @@ func (w *Worker) planLocked(lane int, now time.Time) ([]*order, time.Duration) {
 			}
 			continue
 		}
-		round = append(round, w.orderLocked(c, lane, k))
+		round = append(round, w.orderLocked(c, lane, k, now))
 	}
 	return round, wait
 }
@@ -152,8 +153,8 @@ func (w *Worker) weightedLocked(want int) []int {
 }
 
 // orderLocked takes a queue's acknowledgements and reserves the slots of what is asked for.
-func (w *Worker) orderLocked(c *consumer, lane, k int) *order {
-	o := &order{c: c, epoch: c.epoch, hints: c.hints}
+func (w *Worker) orderLocked(c *consumer, lane, k int, now time.Time) *order {
+	o := &order{c: c, epoch: c.epoch, hints: c.hints, reserved: k}
 	n := min(len(c.done), maxAcks)
 	o.done = append(make([]*run, 0, n), c.done[:n]...)
 	c.done = append(c.done[:0], c.done[n:]...)
@@ -165,7 +166,7 @@ func (w *Worker) orderLocked(c *consumer, lane, k int) *order {
 	c.wanted += k
 	w.wanted += k
 	c.seqs[lane]++
-	c.calls.sent(lane, c.seqs[lane])
+	c.calls.sent(lane, c.seqs[lane], now)
 	o.call = broker.Exchange{Queue: c.keys, Session: c.session, Lane: lane, Seq: c.seqs[lane], Want: k, Bytes: claimBytes,
 		First: min(maxClaim, claimBytes/2/max(c.perJob, 1)), Done: make([]broker.Claim, n), Kept: make([]broker.Kept, m)}
 	for i, r := range o.done {
@@ -174,9 +175,23 @@ func (w *Worker) orderLocked(c *consumer, lane, k int) *order {
 	for i := range o.kept {
 		o.call.Kept[i] = o.kept[i].Kept
 	}
-	if k > 0 && w.suspects == 0 {
+	if k > 0 && w.suspects == 0 && w.turnLocked(c) {
 		o.call.Suspect = true
 		w.suspects++ // the place of the one suspect that a process tries at a time
 	}
 	return o
+}
+
+// turnLocked tells whether a queue may try the one suspect of the process: not where another, that had its turn longer
+// ago, is known to have suspects too, and will be asked. In strict order the queues before it take all turns.
+func (w *Worker) turnLocked(c *consumer) bool {
+	if c.turn == 0 || w.config.Strict {
+		return true
+	}
+	for _, other := range w.consumers {
+		if other.suspects && other.turn < c.turn && other.ready() {
+			return false
+		}
+	}
+	return true
 }

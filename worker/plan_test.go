@@ -9,7 +9,7 @@ import (
 )
 
 // bench is a worker that is not connected to anything, for what is pure in it.
-func bench(t *testing.T, config Config) *Worker {
+func bench(t testing.TB, config Config) *Worker {
 	t.Helper()
 	s := space(t)
 	if err := config.prepare(s); err != nil {
@@ -174,15 +174,15 @@ func TestOrderReservesSlots(t *testing.T) {
 		b.runs[i] = run{c: c, batch: b, phase: settling}
 		c.done = append(c.done, &b.runs[i])
 	}
-	first := w.orderLocked(c, 0, 30)
-	second := w.orderLocked(c, 1, 20)
+	first := w.orderLocked(c, 0, 30, time.Now())
+	second := w.orderLocked(c, 1, 20, time.Now())
 	if len(first.done) != maxAcks || len(second.done) != maxAcks || len(c.done) != 600-2*maxAcks {
 		t.Fatalf("%d, %d and %d left", len(first.done), len(second.done), len(c.done))
 	}
 	if w.wanted != 50 || c.wanted != 50 || w.suspects != 1 || !first.call.Suspect || second.call.Suspect {
 		t.Errorf("%d, %d wanted, %d suspects", w.wanted, c.wanted, w.suspects)
 	}
-	if first.call.Seq != 1 || second.call.Seq != 1 || w.orderLocked(c, 0, 0).call.Seq != 2 {
+	if first.call.Seq != 1 || second.call.Seq != 1 || w.orderLocked(c, 0, 0, time.Now()).call.Seq != 2 {
 		t.Error("lanes number their calls each for itself")
 	}
 	w.releaseSlotsLocked(first, true)
@@ -217,6 +217,30 @@ func TestAcknowledgementsGather(t *testing.T) {
 		round, wait := w.planLocked(0, now)
 		if (round != nil) != c.sent || !c.sent && c.acks > 0 && wait != ackDelay {
 			t.Errorf("%s: %d calls, wait %v", name, len(round), wait)
+		}
+	}
+}
+
+// The turn of suspects goes to the queue that waits longest for it, of those that can be asked.
+func TestTurnOfSuspects(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(c *consumer)
+		yields bool
+	}{
+		{"with suspects", func(*consumer) {}, true},
+		{"that had its turn later", func(c *consumer) { c.turn = 3 }, false},
+		{"without suspects", func(c *consumer) { c.suspects = false }, false},
+		{"without a session", func(c *consumer) { c.active = false }, false},
+		{"out of reach", func(c *consumer) { c.stranded[1] = true }, false},
+		{"that is paused", func(c *consumer) { c.paused = true }, false},
+		{"that is broken", func(c *consumer) { c.broken = context.Canceled }, false},
+	} {
+		w := bench(t, Config{Queues: three(1, 1, 1)})
+		a, b := w.consumers[0], w.consumers[1]
+		a.suspects, a.turn, b.suspects, b.turn = true, 2, true, 1
+		if c.change(b); w.turnLocked(a) == c.yields {
+			t.Errorf("beside a queue %s the other yields: %v, want %v", c.name, !c.yields, c.yields)
 		}
 	}
 }

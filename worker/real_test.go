@@ -130,6 +130,11 @@ func addAll[A queue.Args](r *real, n int, args A, options ...queue.Option) []que
 	return results
 }
 
+// nap is a job that sleeps, whatever its context says.
+type nap struct{ MS int }
+
+func (nap) Kind() string { return "nap" }
+
 // ledger counts the attempts of each job. Safe for concurrent use.
 type ledger struct {
 	mu     sync.Mutex

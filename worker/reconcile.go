@@ -18,6 +18,7 @@ const pageSize = 400
 // under way then has been answered. Until then a claim may be in Redis whose answer is still coming.
 type reconciliation struct {
 	flying [laneCount]uint64 // number of the exchange under way, 0 = none
+	sentAt [laneCount]time.Time
 	marked int64             // last claim token at the mark
 	wait   [laneCount]uint64 // what was flying then
 	from   int64             // where the page begins
@@ -25,8 +26,10 @@ type reconciliation struct {
 	hurry  bool // numbers differ: go through the pages without waiting
 }
 
-func (r *reconciliation) sent(lane int, seq uint64) { r.flying[lane] = seq }
-func (r *reconciliation) answered(lane int)         { r.flying[lane] = 0 }
+func (r *reconciliation) sent(lane int, seq uint64, now time.Time) {
+	r.flying[lane], r.sentAt[lane] = seq, now
+}
+func (r *reconciliation) answered(lane int) { r.flying[lane] = 0 }
 
 // page answers the range of tokens to compare now; to is 0 when there is none.
 func (r *reconciliation) page() (from, to int64) {
@@ -99,6 +102,7 @@ func (w *Worker) gone(c *consumer, claim broker.Claim, r *run) {
 	}
 	w.log.Error().Str("queue", c.name).Stringer("job_id", claim.ID).Msg("job's claim is gone from redis: its handler is told to end")
 	r.lost = true
+	c.tally.ClaimsLost++
 	r.ctx.end(queue.ErrJobLost)
 	w.zombies[claimKey{c, uuid.UUID(claim.ID)}] = r
 }

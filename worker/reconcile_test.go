@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,7 +18,7 @@ func TestMarkAndPage(t *testing.T) {
 	if _, to := r.page(); to != 0 {
 		t.Errorf("before any heartbeat: %d", to)
 	}
-	r.sent(0, 1)
+	r.sent(0, 1, time.Time{})
 	r.mark(100)
 	if _, to := r.page(); to != 0 {
 		t.Errorf("call 1 may have claimed up to 100, and is not answered: %d", to)
@@ -27,7 +28,7 @@ func TestMarkAndPage(t *testing.T) {
 	if _, to := r.page(); to != 100 {
 		t.Errorf("call 1 is answered: %d", to)
 	}
-	r.sent(0, 2)
+	r.sent(0, 2, time.Time{})
 	if _, to := r.page(); to != 100 {
 		t.Errorf("call 2 came later: %d", to)
 	}
@@ -35,7 +36,7 @@ func TestMarkAndPage(t *testing.T) {
 	if _, to := r.page(); to != 0 {
 		t.Errorf("call 2 is not answered: %d", to)
 	}
-	r.sent(1, 7)
+	r.sent(1, 7, time.Time{})
 	r.answered(0)
 	if _, to := r.page(); to != 300 {
 		t.Errorf("call 2 is answered, the other lane's was sent later: %d", to)
@@ -137,6 +138,22 @@ func TestReconcileGoesPageByPage(t *testing.T) {
 	}
 }
 
+// A handler whose claim is gone is stuck once, though it is among the session's runs and among the zombies.
+func TestStuckIsCountedOnce(t *testing.T) {
+	w, c, runs := hand(t, 1, 2)
+	w.config.StuckAfter = 0
+	w.gone(c, runs[0].claim, runs[0])
+	for _, want := range [2]string{"when it is told", "later"} {
+		if w.stuckLocked(); w.stuck != 1 || !runs[0].told || runs[1].told {
+			t.Errorf("%s: %d are stuck", want, w.stuck)
+		}
+	}
+	w.renewLocked(c, queue.ErrSessionLost)
+	if w.stuckLocked(); w.stuck != 2 {
+		t.Errorf("once the session is lost: %d are stuck", w.stuck)
+	}
+}
+
 // A session that is lost takes everything of its own with it, and nothing of the next.
 func TestRenew(t *testing.T) {
 	w, c, runs := hand(t, 1, 2, 3)
@@ -152,7 +169,8 @@ func TestRenew(t *testing.T) {
 	if _, cause := runs[0].ctx.over(); !errors.Is(cause, queue.ErrSessionLost) || !runs[0].lost {
 		t.Errorf("the handler's cause: %v", cause)
 	}
-	w.running, c.running, c.runs[tag(runs[0])] = 1, 1, 1
+	w.running = 1
+	c.enter(runs[0])
 	w.finishLocked(runs[0], outcome{})
 	if len(c.done) != 0 || len(w.zombies) != 0 || w.running != 0 {
 		t.Errorf("its return: %d acks, %d zombies", len(c.done), len(w.zombies))

@@ -33,11 +33,15 @@ func (w *Worker) recover(ctx context.Context) error {
 func (w *Worker) recoverSession(ctx context.Context, r recovery) {
 	moved, suspects, dead := 0, 0, 0
 	for ctx.Err() == nil {
-		got, err := w.broker.Recover(ctx, r.c.keys, r.session, w.ttl, w.config.CrashLimit)
+		got, err := w.broker.Recover(ctx, r.c.keys, r.session, w.ttl, w.config.CrashLimit, r.c.tells.Load())
 		if err != nil {
 			w.outage.Event(w.log.Warn()).Err(err).Str("queue", r.c.name).Msg("taking back a lost session's jobs failed; the next heartbeat tries again")
 			return
 		}
+		w.mu.Lock()
+		r.c.tally.Recovered += uint64(got.Moved)
+		w.mu.Unlock()
+		w.tellEnded(r.c, got.Ended)
 		moved, suspects, dead = moved+got.Moved, suspects+got.Suspects, dead+got.Dead
 		if !got.More {
 			break

@@ -22,7 +22,11 @@ func source(name string) string {
 	sourcesMu.Lock()
 	defer sourcesMu.Unlock()
 	if sources[name] == "" {
-		for _, part := range []string{"prelude", name} {
+		parts := []string{"prelude", "moves", name}
+		if name == "enqueue" {
+			parts = []string{"prelude", name}
+		}
+		for _, part := range parts {
 			b, err := os.ReadFile("../internal/broker/lua/" + part + ".lua")
 			if err != nil {
 				panic(err) // a script was renamed: the test has to follow

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tidemill/tidemill/internal/broker"
 	"github.com/tidemill/tidemill/internal/conn"
@@ -30,6 +31,7 @@ func (w *Worker) settle(ctx context.Context, c *consumer) error {
 		session, epoch := c.session, c.epoch
 		c.failed++
 		seq := c.failed
+		c.telling = time.Now()
 		w.mu.Unlock()
 		items := make([]broker.Settle, n)
 		for i := range batch {
@@ -51,6 +53,7 @@ func (w *Worker) send(ctx context.Context, c *consumer, session string, epoch, s
 		}
 		switch {
 		case err == nil:
+			c.telling = time.Time{}
 			w.paidLocked(c, batch, outcomes)
 			w.mu.Unlock()
 			return
@@ -62,7 +65,7 @@ func (w *Worker) send(ctx context.Context, c *consumer, session string, epoch, s
 			if c.broken == nil {
 				w.log.Error().Err(err).Str("queue", c.name).Msg("queue stopped: redis refuses its calls")
 			}
-			c.broken = err
+			c.broken, c.telling = err, time.Time{}
 			w.mu.Unlock()
 			return
 		}
@@ -79,9 +82,11 @@ func (w *Worker) paidLocked(c *consumer, batch []failure, outcomes []broker.Sett
 	for i, f := range batch {
 		if f.run != nil {
 			f.run.settled()
+			w.settledLocked(f.run, f.Verdict, outcomes[i])
 		}
 		switch outcomes[i] {
 		case broker.SettledRefused:
+			c.tally.Refused++
 			if f.run != nil {
 				w.log.Warn().Str("queue", c.name).Stringer("job_id", f.ID).Msg("a late outcome was refused: the claim was lost")
 			}

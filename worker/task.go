@@ -19,40 +19,46 @@ type task struct {
 	e      wire.Envelope
 	s      wire.State
 	info   queue.Info
-	route  *route
-	number int  // of the attempt, from 1
-	called bool // its handler was
+	rules  *routing // as they were when the attempt began
+	route  *route   // nil: nobody serves the kind
+	number int      // of the attempt, from 1
+	since  int64    // ms: how long the job had been ready; 0 = not known
+	called bool     // its handler was
 	began  time.Time
 }
 
-// task answers an empty task for a run. Whoever is done with it may put it back into w.tasks.
-func (w *Worker) task(r *run) *task {
+// task answers an empty task for a run, which begins now (zero: look). Whoever is done with it may put it back into w.tasks.
+func (w *Worker) task(r *run, now time.Time) *task {
+	if now.IsZero() {
+		now = time.Now()
+	}
 	t, _ := w.tasks.Get().(*task)
 	if t == nil {
 		t = &task{w: w}
-		t.e.Intern = w.kindName
+		t.e.Intern = t.kind
 	}
-	t.r, t.route, t.number, t.called, t.began = r, nil, 1, false, time.Now()
+	t.r, t.rules, t.route, t.number, t.since, t.called, t.began = r, w.rules.Load(), nil, 1, 0, false, now
 	return t
 }
 
-// kindName is a kind as text, without a copy where a handler has the name.
-func (w *Worker) kindName(b []byte) string {
-	if route := w.routes[string(b)]; route != nil {
-		return route.kind
-	}
-	return string(b)
+// kind finds who serves a kind, while the envelope is decoded.
+func (t *task) kind(b []byte) string {
+	name, route := t.rules.find(b)
+	t.route = route
+	return name
 }
 
 // read decodes the job's stored forms.
 func (t *task) read() error {
-	if err := t.e.Decode(t.r.envelope); err != nil {
-		return err
+	err := t.e.Decode(t.r.envelope)
+	if err == nil {
+		err = t.s.Decode(t.r.state)
+		t.number, t.since = int(t.s.Attempts)+1, t.s.WaitingSince(&t.e)
 	}
-	err := t.s.Decode(t.r.state)
-	t.number = int(t.s.Attempts) + 1
-	t.route = t.w.routes[t.e.Kind]
-	if t.route != nil && t.s.UnknownAt != 0 { // should its kind be unknown again, the day counts anew
+	if t.e.Notify != "" || t.r.c.tells.Load() {
+		t.begin()
+	}
+	if err == nil && t.route != nil && t.s.UnknownAt != 0 { // should its kind be unknown again, the day counts anew
 		t.s.UnknownAt, t.s.Snoozes = 0, 0
 	}
 	return err
@@ -87,12 +93,34 @@ func (t *task) unknown(reason error) outcome {
 	return t.settle(v, reason, "")
 }
 
+// describe is what the handler is told of the job: where the job brings no limits of its own, those that hold.
+func (t *task) describe() {
+	i := &t.info
+	*i = queue.NewInfo(t.r.c.name, t.r.claim.ID, &t.e, &t.s)
+	i.MaxAttempts = t.route.attempts(i.MaxAttempts)
+	if i.Timeout == 0 {
+		i.Timeout = t.route.timeout
+	}
+	if i.Timeout == 0 {
+		i.Timeout = t.rules.timeout
+	}
+	if i.Retention == 0 {
+		i.Retention = t.route.retention
+	}
+}
+
+// ceilMS rounds up, so that the shortest time is one.
+func ceilMS(d time.Duration) int64 {
+	ms := d.Milliseconds()
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return ms
+}
+
 // limit arms the attempt's timeout and answers what disarms it, nil if there is none.
 func (t *task) limit(ctx *jobContext) func() bool {
-	timeout := time.Duration(t.e.Timeout) * time.Millisecond
-	if timeout == 0 {
-		timeout = t.w.config.Timeout
-	}
+	timeout := t.info.Timeout
 	if t.e.Deadline > 0 {
 		if left := time.Duration(t.e.Deadline-t.w.serverNow()) * time.Millisecond; timeout == 0 || left < timeout {
 			timeout = max(left, 1)
@@ -107,23 +135,20 @@ func (t *task) limit(ctx *jobContext) func() bool {
 
 // outcome classifies a handler's return and prepares what is to be written.
 func (t *task) outcome(err error, stack string, cause error, result []byte) outcome {
-	maxAttempts := t.e.MaxAttempts
-	if maxAttempts == 0 {
-		maxAttempts = queue.DefaultMaxAttempts
-	}
-	policy := t.w.config.Retry
+	policy := t.rules.retry
 	if t.route.retry != nil {
 		policy = *t.route.retry
 	}
 	if err != nil && errors.Is(cause, queue.ErrTimeout) && !errors.Is(err, queue.ErrTimeout) {
 		err = fmt.Errorf("%w (%w)", err, queue.ErrTimeout)
 	}
-	v := classify(err, cause, t.number, maxAttempts, policy, nil)
+	v := classify(err, cause, t.number, t.route.attempts(t.e.MaxAttempts), policy, nil)
 	switch {
 	case v.drop:
 		t.event(t.w.log.Warn(), err).AnErr("cause", cause).Msg("job's claim was lost; its outcome is ignored")
 		return outcome{drop: true}
 	case v.kind == "":
+		t.ending(v, nil)
 		t.event(t.w.log.Debug(), nil).Msg("job done")
 		return t.success(result)
 	}
@@ -132,15 +157,19 @@ func (t *task) outcome(err error, stack string, cause error, result []byte) outc
 
 // success acknowledges; a job with a retention is kept with its result.
 func (t *task) success(result []byte) outcome {
-	if t.e.Retention == 0 {
+	retention := t.e.Retention
+	if retention == 0 {
+		retention = ceilMS(t.route.retention)
+	}
+	if retention == 0 {
 		return outcome{}
 	}
 	t.s.Attempts = uint16(min(int(t.s.Attempts)+1, math.MaxUint16))
 	t.s.StartedAt = t.w.serverNow() - time.Since(t.began).Milliseconds()
-	t.s.FinishedAt = t.w.serverNow()
+	t.s.FinishedAt, t.s.DueAt = t.w.serverNow(), 0
 	t.s.Flags = 0
 	record, _ := t.s.Append(nil)
-	return outcome{kept: &broker.Kept{Claim: t.r.claim, Retention: t.e.Retention, State: record, Result: result}}
+	return outcome{kept: &broker.Kept{Claim: t.r.claim, Retention: retention, State: record, Result: result}}
 }
 
 // settle prepares a verdict other than success, with the job's new record.
@@ -151,11 +180,15 @@ func (t *task) settle(v verdict, err error, stack string) outcome {
 	}
 	if v.failed {
 		t.s.Attempts = uint16(min(int(t.s.Attempts)+1, math.MaxUint16))
-		text := "unknown error"
+		f := wire.Failure{Attempt: int(t.s.Attempts), At: t.w.serverNow(), Error: "unknown error", Stack: stack}
 		if err != nil {
-			text = err.Error()
+			f.Error = err.Error()
 		}
-		t.s.AddFailure(wire.Failure{Attempt: int(t.s.Attempts), At: t.w.serverNow(), Error: text, Stack: stack})
+		var printed *queue.OutputError
+		if errors.As(err, &printed) {
+			f.Output = printed.Output
+		}
+		t.s.AddFailure(f)
 	}
 	if v.kind == broker.Snooze && t.route != nil {
 		t.s.Snoozes++
@@ -163,17 +196,26 @@ func (t *task) settle(v verdict, err error, stack string) outcome {
 	if t.called {
 		t.s.StartedAt = t.w.serverNow() - time.Since(t.began).Milliseconds()
 	}
-	t.s.FinishedAt = t.w.serverNow()
+	if t.called || v.kind != broker.Snooze { // a job that nobody could run did not end
+		t.s.FinishedAt = t.w.serverNow()
+	}
+	switch t.s.DueAt = 0; v.kind {
+	case broker.Retry, broker.Snooze, broker.Release:
+		t.s.DueAt = t.w.serverNow() + s.Delay
+	}
 	s.State, s.Brief = t.s.Append(nil)
+	t.ending(v, err)
 	t.tell(v, err)
 	return outcome{settle: s}
 }
 
 // fail is the outcome of an attempt that ended in an error outside its handler's return.
 func (w *Worker) fail(r *run, err error) outcome {
-	t := w.task(r)
+	t := w.task(r, r.ctx.began)
 	if e := t.read(); e != nil {
-		return t.unreadable(e)
+		o := t.unreadable(e)
+		t.note(&o)
+		return o
 	}
 	if t.route == nil {
 		t.route = &route{}
@@ -181,7 +223,9 @@ func (w *Worker) fail(r *run, err error) outcome {
 	t.called = true
 	_, cause := r.ctx.over()
 	r.ctx.free()
-	return t.outcome(err, "", cause, nil)
+	o := t.outcome(err, "", cause, nil)
+	t.note(&o)
+	return o
 }
 
 // unreadable is the outcome for an envelope or record that cannot be read: dead with the reason, or, where a newer

@@ -30,8 +30,8 @@ type Worker struct {
 	client   *queue.Client
 	broker   *broker.Broker
 	conn     *conn.Set
-	config   Config
-	routes   map[string]*route
+	config   Config // what Reload may change is guarded by mu
+	rules    atomic.Pointer[routing]
 	log      zerolog.Logger
 	instance string
 	ttl      time.Duration
@@ -40,10 +40,11 @@ type Worker struct {
 	aborted  chan struct{}
 	abort    sync.Once
 
-	offset  atomic.Int64 // server time minus this machine's, us
-	drained *loop.Trigger
-	tasks   sync.Pool
-	fetched *loop.Trigger // there is something in the buffer
+	offset   atomic.Int64             // server time minus this machine's, us
+	measures atomic.Pointer[measures] // nil: attempts are not measured
+	drained  *loop.Trigger
+	tasks    sync.Pool
+	fetched  *loop.Trigger // there is something in the buffer
 
 	mu        sync.Mutex // guards everything below and the consumers' fields
 	consumers []*consumer
@@ -53,6 +54,7 @@ type Worker struct {
 	running   int    // handlers
 	wanted    int    // jobs asked for in calls under way
 	suspects  int    // suspects claimed and not done with
+	turns     int    // suspects claimed so far
 	stopping  bool   // nothing is claimed any more
 	quiet     bool   // nothing is claimed for now
 	idleLanes int
@@ -60,15 +62,27 @@ type Worker struct {
 	zombies   map[claimKey]*run    // handlers that still run a claim that was lost
 	unknown   map[string]time.Time // kinds without a handler, logged
 	pace      pace
+	ended     bool      // Run is over
+	answers   uint64    // calls for jobs that were answered
+	seen      uint64    // of them, when last looked at,
+	looked    time.Time // which was then
+	stalled   time.Time // since when none was while one could be made; zero = they are
+	stuck     int       // handlers that ignore their ended context, when last looked at
+	unheard   error     // why the last heartbeat was not answered; nil = it was
 
-	kick     chan struct{} // wakes a lane
-	keeper   *keeper
-	waker    *waker
-	timer    *timer
-	recovery chan recovery
-	sweeps   chan *consumer
-	outage   *loop.Limiter
+	kick      chan struct{} // wakes a lane
+	keeper    *keeper
+	waker     *waker
+	timer     *timer
+	teller    *teller
+	announcer *announcer
+	recovery  chan recovery
+	sweeps    chan *consumer
+	outage    *loop.Limiter
 }
+
+// outageEvery is how often the log tells of an outage that goes on.
+const outageEvery = 10 * time.Second
 
 type claimKey struct {
 	c  *consumer
@@ -83,11 +97,12 @@ func New(client *queue.Client, mux *Mux, config Config) (*Worker, error) {
 	}
 	w := &Worker{
 		client: client, broker: engine.Broker, conn: engine.Conn, config: config, log: engine.Logger,
-		routes: mux.sealed(append(config.Codecs, engine.Codec)), instance: uuid.NewString(), aborted: make(chan struct{}),
+		instance: uuid.NewString(), aborted: make(chan struct{}),
 		drained: loop.NewTrigger(), fetched: loop.NewTrigger(), zombies: make(map[claimKey]*run), unknown: make(map[string]time.Time),
 		kick: make(chan struct{}, 1), recovery: make(chan recovery, 64), sweeps: make(chan *consumer, 16),
-		outage: loop.NewLimiter(10 * time.Second),
+		outage: loop.NewLimiter(outageEvery),
 	}
+	w.rules.Store(newRouting(mux.sealed(w.codecs()), &config))
 	if config.Logger != nil {
 		w.log = *config.Logger
 	}
@@ -98,17 +113,20 @@ func New(client *queue.Client, mux *Mux, config Config) (*Worker, error) {
 		}
 		w.consumers = append(w.consumers, newConsumer(k, q))
 	}
+	w.announcer = newAnnouncer(w)
 	return w, nil
 }
 
 // Run works until ctx ends, then drains: nothing more is claimed, what was fetched ahead goes back, running handlers may
-// finish within Config.Drain. It returns nil after a clean drain, ErrDrainTimeout where handlers had to be cut off, and
-// other errors when it could not start. It may be called once.
+// finish within Config.Drain. An operator's order to stop (queue.Client.StopWorker) ends it as ctx does. It returns nil
+// after a clean drain, ErrDrainTimeout where handlers had to be cut off, and other errors when it could not start. It may
+// be called once.
 func (w *Worker) Run(ctx context.Context) error {
 	if w.started.Swap(true) {
 		return fmt.Errorf("%w Run: called twice; allowed: once a Worker", queue.ErrInvalid)
 	}
 	w.base = context.WithoutCancel(ctx)
+	defer w.over()
 	small, err := w.connect()
 	if err != nil {
 		return err
@@ -123,11 +141,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopPlumbing()
 	plumbing, plumbingCtx := errgroup.WithContext(plumbingCtx)
 	lanes, lanesCtx := errgroup.WithContext(plumbingCtx)
-	w.keeper = newKeeper(w, small.heartbeat)
-	w.waker = newWaker(w, small.blocking)
-	w.timer = newTimer(w)
+	w.equip(small)
 	plumbing.Go(func() error { return w.keeper.Run(plumbingCtx) })
-	plumbing.Go(func() error { return w.listen(plumbingCtx, small.control) })
+	plumbing.Go(func() error { return (&control{w, small.messages}).Run(plumbingCtx) })
+	plumbing.Go(func() error { return w.teller.Run(plumbingCtx) })
 	for _, c := range w.consumers {
 		plumbing.Go(func() error { return w.settle(plumbingCtx, c) })
 	}
@@ -139,13 +156,17 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopIntake()
 	defer context.AfterFunc(lanesCtx, stopIntake)() // dead plumbing stops intake
 	intake, intakeCtx := errgroup.WithContext(intakeCtx)
-	for _, service := range []func(context.Context) error{w.waker.Run, w.timer.Run, w.recover, w.sweep, w.returns, w.announce} {
+	for _, service := range []func(context.Context) error{w.waker.Run, w.timer.Run, w.recover, w.sweep, w.returns} {
 		intake.Go(func() error { return service(intakeCtx) })
 	}
+	plumbing.Go(func() error { return w.announcer.Run(plumbingCtx, stopIntake) })
 	if w.config.ExitWhenEmpty {
 		intake.Go(func() error { return w.awaitEmpty(intakeCtx, stopIntake) })
 	}
-	w.log.Info().Strs("queues", w.queueNames()).Int("concurrency", w.config.Concurrency).Str("worker", w.instance).Msg("worker started")
+	if w.conn.Cluster() {
+		w.log.Info().Msg(blockingPlan(len(w.consumers), len(small.blocking), true))
+	}
+	w.log.Info().Strs("queues", w.queueNames()).Int("concurrency", w.settings().Concurrency).Str("worker", w.instance).Msg("worker started")
 
 	<-intakeCtx.Done()
 	err = w.drain(plumbingCtx, lanes, intake)
@@ -156,6 +177,22 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer cancel()
 	waitAll(limit, plumbing, lanes, intake)
 	return err
+}
+
+// equip makes the services that others call.
+func (w *Worker) equip(small *lines) {
+	w.keeper, w.timer, w.teller = newKeeper(w, small.heartbeat), newTimer(w), newTeller(w)
+	waker := newWaker(w, small.blocking)
+	w.mu.Lock()
+	w.waker = waker // from now on Health looks closer
+	w.mu.Unlock()
+}
+
+// over notes that Run is.
+func (w *Worker) over() {
+	w.mu.Lock()
+	w.ended = true
+	w.mu.Unlock()
 }
 
 // leaveWithin is how long Run waits for services whose calls Redis does not answer, when all else is done.
@@ -176,30 +213,6 @@ func waitAll(ctx context.Context, groups ...*errgroup.Group) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// lines are the connections that must not wait for others.
-type lines struct{ blocking, heartbeat, control *conn.Line }
-
-func (l *lines) close() {
-	for _, line := range []*conn.Line{l.blocking, l.heartbeat, l.control} {
-		if line != nil {
-			line.Close()
-		}
-	}
-}
-
-func (w *Worker) connect() (*lines, error) {
-	l := &lines{}
-	for name, to := range map[string]**conn.Line{"blocking": &l.blocking, "heartbeat": &l.heartbeat, "control": &l.control} {
-		line, err := w.conn.Line(name)
-		if err != nil {
-			l.close()
-			return nil, fmt.Errorf("worker: %w", err)
-		}
-		*to = line
-	}
-	return l, nil
 }
 
 // join agrees with the namespace on the session TTL.
@@ -232,8 +245,13 @@ func (w *Worker) Quiet(quiet bool) {
 		}
 	}
 	w.mu.Unlock()
-	w.log.Info().Bool("quiet", quiet).Msg("worker quiet")
+	text := "worker takes jobs again"
+	if quiet {
+		text = "worker quiet"
+	}
+	w.log.Info().Bool("quiet", quiet).Msg(text)
 	w.nudgeLane()
+	w.announcer.tell()
 }
 
 func (w *Worker) queueNames() []string {

@@ -2,6 +2,9 @@ package main
 
 import (
 	_ "embed"
+	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,7 +28,13 @@ type command struct {
 	file       string
 	rejects    string
 	fromLine   int
+	offsetFile string
+	ids        string
+	whenFull   string
 	maxPayload int
+	wait       waitValue
+	durable    durableFlags
+	lifecycle  bool
 	json       bool
 	quiet      bool
 }
@@ -33,13 +42,13 @@ type command struct {
 func newCommand() *cobra.Command {
 	c := &command{}
 	cmd := &cobra.Command{
-		Use:               "enqueue KIND [JSON | -]\n  enqueue --file FILE|-",
+		Use:               "enqueue KIND [JSON | -]\n  enqueue --file FILE|-\n  enqueue publish TOPIC JSON|-",
 		Short:             "Put jobs into Tidemill's queues",
 		Long:              help,
 		Example:           examples,
 		Args:              c.checkArgs,
 		RunE:              c.run,
-		ValidArgsFunction: completeKind,
+		ValidArgsFunction: completeArgs,
 		// The two ways of calling it are lines of their own; cobra would put the flags behind the last one.
 		DisableFlagsInUseLine: true,
 	}
@@ -48,21 +57,62 @@ func newCommand() *cobra.Command {
 	flags.StringVarP(&c.file, "file", "f", "", "enqueue the jobs in `FILE`, one JSON object a line; - is stdin")
 	flags.StringVar(&c.rejects, "rejects", "", "with --file: write lines that were not accepted to `FILE`, with number and reason; - is stdout")
 	flags.IntVar(&c.fromLine, "from-line", 1, "with --file: start at line `N`, to resume; --rejects is appended to then")
+	flags.StringVar(&c.offsetFile, "offset-file", "", "with --file: keep in `FILE` how far it is; the same command goes on there, also after a kill, and enqueues no line twice")
+	flags.StringVar(&c.ids, "ids", "", "with --file: content = a line without \"id\" gets one from its bytes: while its job exists, the same line is a duplicate")
+	flags.StringVar(&c.whenFull, "when-full", whenFullReject, "with --file: what to do with lines when Redis is full: reject or wait")
+	flags.Var(&c.wait, "wait", "wait until the job has ended, at most so long; its result is printed, its fate is the exit code")
+	flags.Lookup("wait").NoOptDefVal = waitForever
 	c.job.add(flags)
+	c.durable.add(flags)
+	flags.BoolVar(&c.lifecycle, "lifecycle", false, "publish what was created to the topic jobs.QUEUE")
 	flags.IntVar(&c.maxPayload, "max-payload", queue.DefaultMaxPayload, "largest JSON of a job in `bytes`, at most 67108864")
 	c.connection.AddFlags(flags)
 	flags.BoolVar(&c.json, "json", false, "print one JSON object: the job, or with --file the counts")
 	flags.BoolVarP(&c.quiet, "quiet", "q", false, "print no progress, warnings, reasons or summary")
+	c.complete(cmd)
+	optionalValue(cmd)
+	cmd.AddCommand(newPublish())
+	cmd.SetHelpCommand(newHelp())
 	return cmd
 }
 
-// completeKind offers the kinds that `worker dev` serves; the others are known to nobody but their workers.
-func completeKind(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
+// newHelp is `enqueue help`. Cobra's own would take what follows it for the name of a command, though it may be a kind's args.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about enqueue or one of its commands", DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				cmd.Root().InitDefaultHelpFlag() // as it has them when it runs itself
+				cmd.Root().InitDefaultVersionFlag()
+				return cmd.Root().Help()
+			}
+			for _, verb := range cmd.Root().Commands() {
+				if verb.Name() == args[0] && len(args) == 1 {
+					verb.InitDefaultHelpFlag()
+					return verb.Help()
+				}
+			}
+			return cli.Usagef("no command %q; for a job of the kind help: enqueue -- help '{...}'", cli.Cut(cli.Clean(args[0]), shownArgs))
+		},
+		ValidArgsFunction: cobra.FixedCompletions([]cobra.Completion{"publish", "completion"}, cobra.ShellCompDirectiveNoFileComp),
 	}
-	return []cobra.Completion{"log\twrites its args", "noop\tdoes nothing", "sleep\ttakes a while", "fail\tfails a few times"},
-		cobra.ShellCompDirectiveNoFileComp
+}
+
+// optionalValue makes the help say --wait[=duration]. pflag has one form for flags whose value may be left out, with the
+// word that stands for none in it. Of "enqueue [command]" it says nothing: the usage above it names them.
+func optionalValue(cmd *cobra.Command) {
+	const pflags, ours = "--wait duration[=" + waitForever + "]", "--wait[=duration]"
+	show := cmd.HelpFunc()
+	cmd.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		var text strings.Builder
+		out := cmd.OutOrStdout()
+		cmd.SetOut(&text)
+		show(cmd, args)
+		cmd.SetOut(out)
+		// As wide as it was: the texts behind it stand in a column.
+		shown := strings.Replace(text.String(), pflags, fmt.Sprintf("%-*s", len(pflags), ours), 1)
+		_, _ = io.WriteString(out, strings.Replace(shown, "\n  enqueue [command]\n", "\n", 1))
+	})
 }
 
 // checkArgs finds every fault of the command line that can be found without Redis.
@@ -78,6 +128,14 @@ func (c *command) checkArgs(cmd *cobra.Command, args []string) error {
 		return cli.Usagef("--id is for a single job: each line of the file may have its own \"id\"")
 	case !given("file") && (given("rejects") || given("from-line")):
 		return cli.Usagef("--rejects and --from-line go with --file")
+	case !given("file") && (given("offset-file") || given("ids") || given("when-full")):
+		return cli.Usagef("--offset-file, --ids and --when-full go with --file")
+	case given("offset-file") && c.offsetFile == "":
+		return cli.Usagef("--offset-file is given and empty")
+	case given("ids") && c.ids != idsContent:
+		return cli.Usagef("--ids %q: want %s", c.ids, idsContent)
+	case c.whenFull != whenFullReject && c.whenFull != whenFullWait:
+		return cli.Usagef("--when-full %q: want %s or %s", c.whenFull, whenFullReject, whenFullWait)
 	case given("rejects") && c.rejects == "":
 		return cli.Usagef("--rejects is given and empty")
 	case c.rejects == "-" && c.json:
@@ -88,10 +146,18 @@ func (c *command) checkArgs(cmd *cobra.Command, args []string) error {
 		return cli.Usagef("--max-payload %d: want 1 to 67108864 bytes", c.maxPayload)
 	case !given("file") && len(args) == 0:
 		return cli.Usagef("give the KIND of a job, or --file")
-	case len(args) > 2:
+	case !given("file") && looksLikeArgs(args[0]):
+		return cli.Usage(kindForgotten(args))
+	case len(args) > 2 && c.checkWait(cmd, args) == nil:
 		return cli.Usagef("want KIND and one JSON text, got %d arguments; quote the JSON: '{\"text\":\"hi\"}'", len(args))
 	}
 	if err := c.job.check(flags); err != nil {
+		return err
+	}
+	if err := c.checkWait(cmd, args); err != nil {
+		return err
+	}
+	if err := c.durable.check(flags); err != nil {
 		return err
 	}
 	return c.connection.Check()
@@ -107,9 +173,39 @@ func (c *command) run(cmd *cobra.Command, args []string) error {
 
 // config is how both ways of using enqueue open the queue.
 func (c *command) config(cmd *cobra.Command) queue.Config {
-	config := queue.Config{MaxPayload: c.maxPayload}
+	config := queue.Config{MaxPayload: c.maxPayload, Durability: c.durable.Durability}
+	if c.lifecycle {
+		config.Lifecycle = []string{"*"}
+	}
 	if !c.quiet {
 		config.Logger = cli.Warnings(cmd.ErrOrStderr(), cmd.Name())
 	}
 	return config
+}
+
+// idsContent is what --ids may say.
+const idsContent = "content"
+
+// parser answers how lines become jobs.
+func (c *command) parser() parser[queue.Item] {
+	if c.ids == idsContent {
+		return parseWithContentID
+	}
+	return parseLine
+}
+
+// queueName is where jobs go that name no queue.
+func (c *command) queueName() string {
+	if c.job.queue == "" {
+		return queue.DefaultQueue
+	}
+	return c.job.queue
+}
+
+// namespaceName is the namespace by its name, also where it is the default one.
+func (c *command) namespaceName() string {
+	if name := c.connection.Namespace(); name != "" {
+		return name
+	}
+	return "tm"
 }

@@ -20,6 +20,11 @@ func (c *command) enqueueFile(cmd *cobra.Command, shared []queue.Option) (err er
 		return err
 	}
 	defer func() { _ = in.Close() }() // only read
+	kept, err := c.openOffsets(in)
+	if err != nil {
+		return err
+	}
+	defer kept.close()
 	soft, hard, stop := cli.Interruptible(cmd.Context())
 	defer stop()
 	client, err := c.connection.Open(soft, c.config(cmd))
@@ -28,14 +33,25 @@ func (c *command) enqueueFile(cmd *cobra.Command, shared []queue.Option) (err er
 	}
 	// What was answered was answered: an error of closing changes nothing.
 	defer func() { _ = client.Close() }()
+	passed, err := kept.rejectedBefore(c.rejects)
+	if err != nil {
+		return fmt.Errorf("--rejects: %w", err)
+	}
 	// Last, so that nothing is overwritten when there is no Redis.
-	file, err := c.openRejects(cmd, in)
+	file, err := c.openRejects(cmd, in, kept)
 	if err != nil {
 		return err
 	}
 	r := c.newRun(cmd, in, file)
-	r.sender.client, r.sender.shared = client, shared
+	r.sender.client, r.sender.shared = placeless{client}, shared
+	if kept != nil {
+		r.passed = passed
+		if err := r.takeUp(soft, client, kept, file); err != nil {
+			return c.notBegun(err)
+		}
+	}
 	err = r.stream(soft, hard, in)
+	err = r.keep(err)
 	if file != nil {
 		if fault := file.Close(); fault != nil && err == nil {
 			err = &rejectsError{err: fault}
@@ -50,71 +66,32 @@ type run struct {
 	sender  *sender
 	people  io.Writer // nil when quiet
 	name    string    // of the input
+	from    place     // where it began to read
+	passed  map[int]bool
+	began   time.Time
 }
 
 func (c *command) newRun(cmd *cobra.Command, in *input, file io.Writer) *run {
-	r := &run{command: c, sender: &sender{tally: &tally{counts: counts{next: c.fromLine}}}, name: in.name}
+	r := &run{command: c, sender: &sender{tally: &tally{}, waits: c.whenFull == whenFullWait}, name: in.name, from: place{line: 1}, began: time.Now()}
+	r.sender.tally.place.line = c.fromLine
 	if !c.quiet {
 		r.people = cmd.ErrOrStderr()
 	}
 	if !c.quiet && cli.IsTerminal(cmd.ErrOrStderr()) {
 		r.sender.progress = newProgress(cmd.ErrOrStderr(), in.size)
 	}
+	r.sender.tell = r.say
 	r.sender.rejects = newRejects(file, r.people, r.sender.progress.clear)
 	return r
 }
 
 // stream reads and sends until both are done. soft ends the reading, hard the waiting for what is under way.
 func (r *run) stream(soft, hard context.Context, in io.Reader) error {
-	reading, giveUp := context.WithCancelCause(soft)
-	defer giveUp(nil)
-	s := newStream(reading, newSource(in))
-	r.sender.ctx = hard
-	sent := make(chan error, 1)
-	go func() {
-		err := r.sender.run(s.batches, s.free)
-		if err != nil {
-			giveUp(err)
-		}
-		sent <- err
-	}()
-	read := s.run(r.command.fromLine)
-	fault := r.await(soft, hard, sent)
-	switch {
-	case hard.Err() != nil:
-		return &abandonedError{context.Cause(hard)}
-	case fault != nil:
-		return fault
-	}
-	return read
+	s := newStream(newSource(in), r.command.parser(), pauseFlush)
+	s.passed, s.begin, s.from = r.passed, r.from, r.command.fromLine
+	r.sender.ctx, r.sender.soft = hard, soft
+	return pump(soft, hard, s, r.sender.run, r.say)
 }
-
-// tellAfter is how long a signal's consequences may take before the one who sent it is told.
-const tellAfter = 200 * time.Millisecond
-
-// await waits for the sender, or for hard.
-func (r *run) await(soft, hard context.Context, sent <-chan error) error {
-	var tell <-chan time.Time
-	interrupted := soft.Done()
-	for {
-		select {
-		case err := <-sent:
-			return err
-		case <-hard.Done():
-			return nil
-		case <-interrupted:
-			interrupted, tell = nil, time.After(tellAfter)
-		case <-tell:
-			r.say("%v: waiting for the lines that are under way; once more abandons them\n", context.Cause(soft))
-		}
-	}
-}
-
-// abandonedError ends a stream whose last lines were not waited for.
-type abandonedError struct{ err error }
-
-func (e *abandonedError) Error() string { return e.err.Error() }
-func (e *abandonedError) Unwrap() error { return e.err }
 
 func (r *run) say(format string, args ...any) {
 	if r.people != nil {
@@ -131,13 +108,13 @@ func (r *run) report(cmd *cobra.Command, err error) error {
 	if !errors.As(err, &abandoned) { // else the sender may still be adding to them
 		r.sender.rejects.end()
 	}
-	r.say("%v\n", c)
+	r.say("%v%s\n", c, r.inAll())
 	why := ""
 	if err != nil {
 		why = r.explain(c, err)
 	}
 	if r.command.json {
-		if fault := printSummary(cmd.OutOrStdout(), c, why); fault != nil {
+		if fault := r.printSummary(cmd.OutOrStdout(), c, why); fault != nil {
 			return fault
 		}
 	}
@@ -146,17 +123,24 @@ func (r *run) report(cmd *cobra.Command, err error) error {
 		return &cli.Exit{Code: streamCode(err), Err: errors.New(why)}
 	case c.Rejected > 0:
 		return &cli.Exit{Code: cli.CodeFailure}
+	case c.Unconfirmed > 0:
+		return &cli.Exit{Code: codeNotConfirmed}
 	}
 	return nil
 }
 
 // streamCode is the exit code of a stream that did not reach its end.
 func streamCode(err error) int {
-	var lost *lostError
-	var signal *cli.SignalError
+	var (
+		lost   *lostError
+		offset *offsetError
+		signal *cli.SignalError
+	)
 	switch {
 	case errors.As(err, &signal):
 		return signal.Code()
+	case errors.As(err, &offset), errors.Is(err, queue.ErrConflict), errors.Is(err, queue.ErrRedisFull) && !errors.Is(err, queue.ErrOutcomeUnknown):
+		return cli.CodeFailure
 	case errors.As(err, &lost):
 		return codeUnreachable
 	}

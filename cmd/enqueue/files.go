@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -13,9 +14,10 @@ import (
 // input is where lines come from.
 type input struct {
 	io.Reader
-	name string
-	size int64 // 0 where it is not known
-	file *os.File
+	name    string
+	size    int64 // 0 where it is not known
+	file    *os.File
+	regular bool
 }
 
 // openInput opens --file.
@@ -36,7 +38,7 @@ func (c *command) openInput(cmd *cobra.Command) (*input, error) {
 	}
 	in := &input{Reader: f, name: c.file, file: f}
 	if info.Mode().IsRegular() {
-		in.size = info.Size()
+		in.size, in.regular = info.Size(), true
 	}
 	return in, nil
 }
@@ -49,7 +51,7 @@ func (in *input) Close() error {
 }
 
 // openRejects opens --rejects: anew, or to append for a resume. It is nil where none was asked for.
-func (c *command) openRejects(cmd *cobra.Command, in *input) (io.WriteCloser, error) {
+func (c *command) openRejects(cmd *cobra.Command, in *input, kept *offsets) (io.WriteCloser, error) {
 	switch c.rejects {
 	case "":
 		return nil, nil
@@ -59,8 +61,11 @@ func (c *command) openRejects(cmd *cobra.Command, in *input) (io.WriteCloser, er
 	if in.file != nil && sameFile(in.file, c.rejects) {
 		return nil, cli.Usagef("--rejects %s would overwrite the input", c.rejects)
 	}
+	if c.offsetFile != "" && filepath.Clean(c.offsetFile) == filepath.Clean(c.rejects) {
+		return nil, cli.Usagef("--rejects and --offset-file name the same file")
+	}
 	mode := os.O_TRUNC
-	if c.fromLine > 1 {
+	if c.fromLine > 1 || kept != nil && kept.resumed {
 		mode = os.O_APPEND
 	}
 	f, err := os.OpenFile(c.rejects, os.O_CREATE|os.O_WRONLY|mode, 0o644)

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/tidemill/tidemill/internal/cli"
 	"github.com/tidemill/tidemill/queue"
@@ -52,28 +55,50 @@ var fieldIndex = func() map[string]int {
 	return m
 }()
 
-// parseLine reads a line that is not blank. The item's args are a part of it.
+// parser makes a job or a message of a line that is not blank. What it holds may be a part of the line.
+type parser[T any] func(text []byte) (T, error)
+
+// parseLine takes lines as they are.
 func parseLine(b []byte) (queue.Item, error) {
+	l, err := readLine(bytes.TrimSpace(b))
+	return queue.Item{Args: l.raw, Options: l.options}, err
+}
+
+// parseWithContentID gives lines that bring no id of their own one that follows from their bytes: the same line is the
+// same job, however often it is sent. (Version 8 of RFC 9562: 122 bits of SHA-256.)
+func parseWithContentID(b []byte) (queue.Item, error) {
 	b = bytes.TrimSpace(b)
+	l, err := readLine(b)
+	if err == nil && !l.has("id") {
+		sum := sha256.Sum256(b)
+		id := uuid.UUID(sum[:16])
+		id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80
+		l.options = append(l.options, queue.ID(id.String()))
+	}
+	return queue.Item{Args: l.raw, Options: l.options}, err
+}
+
+// readLine reads a line without space around it.
+func readLine(b []byte) (line, error) {
 	if err := checkJSON(b); err != nil {
-		return queue.Item{}, err
+		return line{}, err
 	}
 	if b[0] != '{' {
-		return queue.Item{}, fmt.Errorf(`want an object such as {"kind":"log"}, got %s`, typeOf(b))
+		return line{}, fmt.Errorf(`want an object such as {"kind":"log"}, got %s`, typeOf(b))
 	}
 	l := line{raw: queue.Raw{Payload: []byte(noArgs)}}
 	if err := eachMember(b, l.member); err != nil {
-		return queue.Item{}, err
+		return line{}, err
 	}
 	if l.raw.Name == "" && !l.has("kind") {
-		return queue.Item{}, errors.New(`"kind" is missing`)
+		return line{}, errors.New(`"kind" is missing`)
 	}
 	for _, pair := range rivals {
 		if l.has(pair[0]) && l.has(pair[1]) {
-			return queue.Item{}, fmt.Errorf("give %q or %q, not both", pair[0], pair[1])
+			return line{}, fmt.Errorf("give %q or %q, not both", pair[0], pair[1])
 		}
 	}
-	return queue.Item{Args: l.raw, Options: l.options}, nil
+	return l, nil
 }
 
 func (l *line) has(name string) bool { return l.seen&(1<<fieldIndex[name]) != 0 }

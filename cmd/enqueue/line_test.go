@@ -92,9 +92,12 @@ func TestSplitter(t *testing.T) {
 		for from := 1; from <= 8; from++ {
 			var got []line
 			total := 0
-			s := splitter{from: from, limit: limit, emit: func(number int, text []byte, long bool, size int) error {
+			s := splitter{from: from, limit: limit, emit: func(number int, text []byte, long bool, from, to int64) error {
 				got = append(got, line{number, strings.TrimSuffix(string(text), "\r"), long})
-				total += size
+				total += int(to - from)
+				if before := strings.Join(strings.SplitAfter(input, "\n")[:number-1], ""); from != int64(len(before)) {
+					t.Fatalf("line %d begins at %d, want %d", number, from, len(before))
+				}
 				return nil
 			}}
 			for rest := []byte(input); len(rest) > 0; rest = rest[min(size, len(rest)):] {
@@ -119,6 +122,53 @@ func TestSplitter(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever the input and its pieces: every line is told of once, with its place, whole or as the beginning of a long one.
+func FuzzSplitter(f *testing.F) {
+	f.Add([]byte("one\n\ntwo\r\nlast"), uint8(3), uint8(4))
+	f.Add([]byte("\xef\xbb\xbf{}\n"+strings.Repeat("x", 300)+"\n\n"), uint8(7), uint8(200))
+	f.Add(bytes.Repeat([]byte("y\n"), 40), uint8(1), uint8(1))
+	f.Fuzz(func(t *testing.T, input []byte, size, limit uint8) {
+		lines := bytes.SplitAfter(input, []byte("\n"))
+		if len(lines[len(lines)-1]) == 0 {
+			lines = lines[:len(lines)-1]
+		}
+		told, at := 0, int64(0)
+		s := splitter{from: 1, limit: int(limit), emit: func(number int, text []byte, long bool, from, to int64) error {
+			line := lines[told]
+			told++
+			if number != told || from != at || to-from != int64(len(line)) {
+				t.Fatalf("line %d is told of as %d, %d to %d; it begins at %d: %q", told, number, from, to, at, line)
+			}
+			at = to
+			if line = bytes.TrimSuffix(line, []byte("\n")); number == 1 && bytes.HasPrefix(text, mark) != bytes.HasPrefix(line, append(mark, mark...)) {
+				t.Fatalf("the mark was not taken off once: %q of %q", text, line)
+			}
+			if number == 1 {
+				line = bytes.TrimPrefix(line, mark)
+			}
+			if !long && !bytes.Equal(text, line) || long && !bytes.HasPrefix(line, text) {
+				t.Fatalf("line %d (long %v) is %q, want %q", number, long, text, line)
+			}
+			if long != (len(line) > int(limit)) && number > 1 { // the mark counts in the first
+				t.Fatalf("line %d of %d bytes, limit %d: long is %v", number, len(line), limit, long)
+			}
+			return nil
+		}}
+		for rest := input; len(rest) > 0; {
+			n := min(max(int(size), 1), len(rest))
+			block := bytes.Clone(rest[:n])
+			if err := s.feed(block); err != nil {
+				t.Fatal(err)
+			}
+			clear(block)
+			rest = rest[n:]
+		}
+		if err := s.finish(); err != nil || told != len(lines) {
+			t.Fatalf("%d of %d lines were told of, %v", told, len(lines), err)
+		}
+	})
 }
 
 func BenchmarkParseLine(b *testing.B) {

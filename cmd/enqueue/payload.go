@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tidemill/tidemill/internal/cli"
+	"github.com/tidemill/tidemill/queue"
 )
 
 // maxInput is the most that is read as one job: a line, or stdin for a single job.
@@ -31,6 +33,7 @@ func payload(args []string, stdin io.Reader) ([]byte, error) {
 		if what = "JSON from stdin"; len(text) > maxInput {
 			return nil, cli.Usagef("%s: more than %d bytes", what, maxInput)
 		}
+		text = bytes.TrimPrefix(text, mark)
 	}
 	text = bytes.TrimSpace(text)
 	if len(text) == 0 {
@@ -40,6 +43,28 @@ func payload(args []string, stdin io.Reader) ([]byte, error) {
 		return nil, cli.Usagef("%s: %w", what, err)
 	}
 	return text, nil
+}
+
+// looksLikeArgs tells a first argument that is no kind but what the kind is given.
+func looksLikeArgs(text string) bool {
+	text = strings.TrimSpace(text)
+	return strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[")
+}
+
+// shownArgs is how much of args is repeated where they are in the wrong place.
+const shownArgs = 40
+
+// kindForgotten says how a command line is written that begins with args.
+func kindForgotten(args []string) error {
+	kind, text := "KIND", strings.TrimSpace(args[0])
+	if len(args) == 2 && !looksLikeArgs(args[1]) && args[1] != "-" && queue.CheckKind(args[1]) == nil {
+		kind = args[1] // the two are swapped
+	}
+	form := "{...}"
+	if text[0] == '[' {
+		form = "[...]"
+	}
+	return fmt.Errorf("'%s' looks like args; the KIND comes first: enqueue %s '%s'", cli.Cut(cli.Clean(text), shownArgs), cli.Clean(kind), form)
 }
 
 // checkJSON says what is wrong with a JSON text, and where. Bytes that are no UTF-8 are refused: encoding/json takes

@@ -9,14 +9,18 @@ import (
 )
 
 // progress shows on a terminal how far a stream is. A nil one shows nothing.
-type progress struct{ bar *progressbar.ProgressBar }
+type progress struct {
+	bar   *progressbar.ProgressBar
+	size  int64 // of the input; -1 = not known
+	began time.Time
+}
 
 // newProgress shows a bar where the size of the input is known, else (-1) a spinner.
 func newProgress(w io.Writer, size int64) *progress {
 	if size <= 0 {
 		size = -1
 	}
-	return &progress{progressbar.NewOptions64(size,
+	return &progress{size: size, began: time.Now(), bar: progressbar.NewOptions64(size,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionSetWidth(30),
@@ -29,13 +33,27 @@ func newProgress(w io.Writer, size int64) *progress {
 	)}
 }
 
-// add says that so many more bytes of the input are done with. The bar is for people: its errors are nobody's business.
-func (p *progress) add(size int, c counts) {
+// add says that so many more bytes of the input are done with, and lines in all. The bar is for people: its errors are nobody's business.
+func (p *progress) add(size, lines int) {
 	if p == nil {
 		return
 	}
-	p.bar.Describe(fmt.Sprintf("%d lines", c.in()+c.Rejected))
+	p.bar.Describe(fmt.Sprintf("%d lines, %.0f/s", lines, float64(lines)/max(time.Since(p.began).Seconds(), 0.001)))
 	_ = p.bar.Add(size)
+}
+
+// begin says that the input is read from an offset on: what is before it takes no time.
+func (p *progress) begin(offset int64) {
+	if p != nil && p.size > 0 && offset > 0 {
+		p.bar.ChangeMax64(max(p.size-offset, 1))
+	}
+}
+
+// wait says why nothing moves.
+func (p *progress) wait(why string, lines int) {
+	if p != nil {
+		p.bar.Describe(fmt.Sprintf("%d lines, %s", lines, why))
+	}
 }
 
 // clear takes the bar away until it is drawn next.

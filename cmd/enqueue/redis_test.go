@@ -18,7 +18,6 @@ func TestBadRedis(t *testing.T) {
 	evicting := redistest.Server(t, redistest.WithConfig("maxmemory 100mb", "maxmemory-policy allkeys-lru"))
 	stopped := redistest.Server(t)
 	stopped.Kill()
-	const config = "invalid: redis connection settings are faulty: Redis URL: "
 	for _, c := range []struct {
 		name, url string
 		flag      bool // by --redis instead of REDIS_URL
@@ -40,11 +39,14 @@ func TestBadRedis(t *testing.T) {
 		{"evicting", evicting.URL(), false, 3, "redis server is not fit for use: maxmemory-policy of " + evicting.Addr() +
 			" is allkeys-lru, so it deletes jobs when memory runs out; mend it with: redis-cli CONFIG SET maxmemory-policy noeviction " +
 			`(and "maxmemory-policy noeviction" in its configuration file)`},
-		{"scheme", "http://" + primary.Addr(), true, 2, config + `scheme "http" is not known; allowed: redis, rediss, unix`},
-		{"no scheme", primary.Addr(), true, 2, config + `it has no "://"; want redis://[user:password@]host[:port][/db], rediss://... for TLS, or unix://[user:password@]/path[?db=n]`},
-		{"bad port", "redis://127.0.0.1:99999", false, 2, config + `port "99999" is not valid; want a number from 1 to 65535`},
-		{"bad database", "redis://127.0.0.1/x", false, 2, config + `database "x" is not valid; want a number from 0 up`},
-		{"password to encode", "redis://:se/cr@et@127.0.0.1", false, 2, config +
+		{"scheme", "http://" + primary.Addr(), true, 2, `--redis: scheme "http" is not known; allowed: redis, rediss, unix, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster`},
+		{"no scheme, by flag", primary.Addr(), true, 2, `--redis "` + primary.Addr() + `": it has no "://"; did you mean redis://` + primary.Addr() + `?`},
+		{"no scheme, by variable", "localhost", false, 2, `REDIS_URL "localhost": it has no "://"; did you mean redis://localhost?`},
+		{"no TLS there", "rediss://" + primary.Addr() + "?dial_timeout=200ms", true, 3, primary.Addr() +
+			" takes connections, but does not answer with TLS (the handshake timed out); if it is a plain server, use redis://"},
+		{"bad port", "redis://127.0.0.1:99999", false, 2, `REDIS_URL: port "99999" is not valid; want a number from 1 to 65535`},
+		{"bad database", "redis://127.0.0.1/x", false, 2, `REDIS_URL: database "x" is not valid; want a number from 0 up`},
+		{"password to encode", "redis://:se/cr@et@127.0.0.1", false, 2, "REDIS_URL: " +
 			"it cannot be read safely: if the user or the password holds one of @ : / ? # % or a space, percent-encode it (such as %40 for @)"},
 		{"no such database", "redis://" + primary.Addr() + "/99", false, 2,
 			"invalid: redis at " + primary.Addr() + ": redis connection settings are faulty: the server has no database 99 (its setting `databases`, 16 by default): ERR DB index is out of range"},
@@ -150,7 +152,7 @@ func TestLostRedis(t *testing.T) {
 	got := r.wait()
 	got.want(t, 3, "enqueued 1000, duplicates 0, rejected 0\nenqueue: Redis is lost: nothing answers at "+srv.Addr()+
 		" (connection refused); 1000 lines are surely in; resume with --from-line 1003\n")
-	if want := `{"enqueued":1000,"duplicates":0,"rejected":0,"resume_at_line":1003,"stopped_because":"Redis is lost: `; !strings.HasPrefix(got.stdout, want) {
+	if want := `{"enqueued":1000,"duplicates":0,"rejected":0,"resume_at_line":1003,"resume_at_offset":32895,"stopped_because":"Redis is lost: `; !strings.HasPrefix(got.stdout, want) {
 		t.Errorf("stdout %s", got.stdout)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ type fake struct {
 	next    int
 }
 
-func (f *fake) EnqueueMany(_ context.Context, items []queue.Item, _ ...queue.Option) ([]queue.Result, error) {
+func (f *fake) EnqueueMany(_ context.Context, _ []uint64, items []queue.Item, _ ...queue.Option) ([]queue.Result, error) {
 	results := make([]queue.Result, len(items))
 	for i := range results {
 		f.next++
@@ -35,7 +36,7 @@ func (f *fake) EnqueueMany(_ context.Context, items []queue.Item, _ ...queue.Opt
 }
 
 // streamTo runs a stream against a fake, and answers what the program would print and its exit code.
-func streamTo(t *testing.T, f *fake, in io.Reader, rejects io.Writer) (code int, said string) {
+func streamTo(t *testing.T, f *fake, in io.Reader, rejects io.Writer, change ...func(*sender)) (code int, said string) {
 	t.Helper()
 	c := &command{fromLine: 1}
 	c.connection.AddFlags((&cobra.Command{}).Flags())
@@ -44,6 +45,9 @@ func streamTo(t *testing.T, f *fake, in io.Reader, rejects io.Writer) (code int,
 	cmd.SetErr(&stderr)
 	r := c.newRun(cmd, &input{name: "stdin"}, rejects)
 	r.sender.client = f
+	for _, fn := range change {
+		fn(r.sender)
+	}
 	err := r.report(cmd, r.stream(t.Context(), t.Context(), in))
 	return cli.Report(&stderr, "enqueue", err), stderr.String()
 }
@@ -71,6 +75,41 @@ func TestLostInTheMiddleOfABatch(t *testing.T) {
 		"6 lines are surely in, 3 of them behind line 6, 2 from line 6 on may be in or not; resume with --from-line 6 (lines with an \"id\" are not enqueued twice)\n"
 	if code != 3 || said != want {
 		t.Errorf("exit code %d\n%s\nwant\n%s", code, said, want)
+	}
+}
+
+// A full Redis refused what may be in all the same: only an input may send it again, elsewhere the stream ends and says so.
+func TestFullAndUnsure(t *testing.T) {
+	t.Setenv("REDIS_URL", "redis://127.0.0.1:1")
+	unsure := fmt.Errorf("%w: %w", queue.ErrOutcomeUnknown, queue.ErrRedisFull)
+	const lost = "enqueued 2, duplicates 0, rejected 0\nenqueue: Redis is lost: outcome unknown: redis is full; " +
+		"2 lines are surely in, 1 from line 3 on may be in or not; resume with --from-line 3 (lines with an \"id\" are not enqueued twice)\n"
+	for name, c := range map[string]struct {
+		waits, input bool
+		code         int
+		said         string
+	}{
+		"rejects":           {false, false, 3, lost},
+		"waits":             {true, false, 3, lost},
+		"an input":          {false, true, 3, lost},
+		"an input, waiting": {true, true, 0, fullTold + "enqueued 3, duplicates 0, rejected 0\n"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fake{outcome: func(n int) error {
+				if n == 3 {
+					return unsure
+				}
+				return nil
+			}}
+			code, said := streamTo(t, f, strings.NewReader(lines(1, 3)), nil, func(s *sender) {
+				if s.waits = c.waits; c.input {
+					s.places = func() map[string]uint64 { return nil }
+				}
+			})
+			if code != c.code || said != c.said {
+				t.Errorf("%s: exit code %d\n%s\nwant\n%s", name, code, said, c.said)
+			}
+		})
 	}
 }
 

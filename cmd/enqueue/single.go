@@ -31,30 +31,44 @@ func (c *command) enqueueOne(cmd *cobra.Command, args []string, options []queue.
 	}
 	// What was answered was answered: an error of closing changes nothing.
 	defer func() { _ = client.Close() }()
+	options = append(options, c.waitOptions(cmd)...)
 	id, err := client.Enqueue(ctx, queue.Raw{Name: args[0], Payload: text}, options...)
 	duplicate := errors.Is(err, queue.ErrDuplicate)
-	if err == nil || duplicate {
-		if err := c.print(cmd, id, args[0], duplicate); err != nil {
+	stored := err == nil || errors.Is(err, queue.ErrNotConfirmed)
+	if there := new(queue.DuplicateError); c.wait.given && (stored || errors.As(err, &there) && !there.Cancelled) {
+		if text := missing(err); text != "" && !c.quiet {
+			// Nothing depends on whether it can be written.
+			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), text)
+		}
+		return c.await(ctx, cmd, client, fate{id: id, kind: args[0], duplicate: duplicate, confirmed: c.durable.confirmed(err)})
+	}
+	if stored || duplicate {
+		if err := c.print(cmd, id, args[0], duplicate, c.durable.confirmed(err)); err != nil {
 			return err
 		}
 	}
 	return c.explain(err, id, args[0])
 }
 
+// named is a job in messages: by the text that --id gave it, if any, and by its id.
+func (c *command) named(id uuid.UUID) string {
+	if own, err := uuid.Parse(c.job.id); c.job.id == "" || err == nil && own == id {
+		return id.String()
+	}
+	return fmt.Sprintf("%s (%s)", cli.Clean(c.job.id), id)
+}
+
 // print is the job on stdout.
-func (c *command) print(cmd *cobra.Command, id uuid.UUID, kind string, duplicate bool) error {
+func (c *command) print(cmd *cobra.Command, id uuid.UUID, kind string, duplicate bool, confirmed *bool) error {
 	text := id.String()
 	if c.json {
-		name := c.job.queue
-		if name == "" {
-			name = queue.DefaultQueue
-		}
 		b, err := json.Marshal(struct {
 			ID        string `json:"id"`
 			Kind      string `json:"kind"`
 			Queue     string `json:"queue"`
 			Duplicate bool   `json:"duplicate"`
-		}{id.String(), kind, name, duplicate})
+			Confirmed *bool  `json:"confirmed,omitempty"`
+		}{id.String(), kind, c.queueName(), duplicate, confirmed})
 		if err != nil {
 			return err
 		}
@@ -78,11 +92,22 @@ func (c *command) explain(err error, id uuid.UUID, kind string) error {
 		if c.quiet {
 			return &cli.Exit{Code: cli.CodeFailure}
 		}
-		return &cli.Exit{Code: cli.CodeFailure, Err: fmt.Errorf(text, duplicate.ID)}
+		if errors.Is(err, queue.ErrNotConfirmed) {
+			text += "; its replication is not confirmed"
+		}
+		return &cli.Exit{Code: cli.CodeFailure, Err: fmt.Errorf(text, c.named(duplicate.ID))}
+	case errors.Is(err, queue.ErrNotConfirmed):
+		return &cli.Exit{Code: codeNotConfirmed, Err: errors.New(missing(err))}
+	case errors.Is(err, queue.ErrUnsupported):
+		return &cli.Exit{Code: codeUnreachable, Err: fmt.Errorf("the job was not enqueued: %w", err)}
+	case errors.Is(err, queue.ErrOutcomeUnknown):
+		again := "--id " + id.String()
+		if c.named(id) != id.String() {
+			again = "the same --id"
+		}
+		return &cli.Exit{Code: codeOf(err), Err: fmt.Errorf("the job may be enqueued or not: %w; to be sure, repeat it with %s", err, again)}
 	case errors.Is(err, queue.ErrRedisFull):
 		return &cli.Exit{Code: cli.CodeFailure, Err: errors.New("redis full: the job was not enqueued")}
-	case errors.Is(err, queue.ErrOutcomeUnknown):
-		return &cli.Exit{Code: codeOf(err), Err: fmt.Errorf("the job may be enqueued or not: %w; to be sure, repeat it with --id %s", err, id)}
 	case errors.Is(err, queue.ErrUnavailable):
 		url, from := c.connection.URL()
 		return exitOf(&cli.Unreachable{Addr: cli.Address(url), From: from, Err: err})

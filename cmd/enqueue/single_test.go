@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/redistest"
+	"github.com/tidemill/tidemill/internal/wire"
 	"github.com/tidemill/tidemill/queue"
 )
 
@@ -26,6 +29,7 @@ func TestOneJob(t *testing.T) {
 		{"args as they are", []string{"log", ` {"b": 1,  "a": 1.50, "u":"\u00e4"} `}, "", `{"b": 1,  "a": 1.50, "u":"\u00e4"}`},
 		{"null", []string{"log", "null"}, "", `null`},
 		{"stdin", []string{"log", "-"}, "[1,\n 2]\n", "[1,\n 2]"},
+		{"stdin of a Windows editor", []string{"log", "-"}, "\xef\xbb\xbf{\"a\":1}\r\n", `{"a":1}`},
 		{"quiet", []string{"log", "1", "-q"}, "", `1`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -106,7 +110,7 @@ func TestDuplicate(t *testing.T) {
 	first.want(t, 0, "")
 	id := strings.TrimSpace(first.stdout)
 	again := run("log", `2`, "--id", "x")
-	again.want(t, 1, "enqueue: duplicate: a job of this id exists: "+id+"\n")
+	again.want(t, 1, "enqueue: duplicate: a job of this id exists: x ("+id+")\n")
 	if again.stdout != first.stdout {
 		t.Errorf("stdout %q, want the id %q", again.stdout, id)
 	}
@@ -123,7 +127,7 @@ func TestDuplicate(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("log", `3`, "--id", "x").want(t, 1,
-		"enqueue: duplicate: the job of this id was cancelled, and the id is free again once a worker passed its place: "+id+"\n")
+		"enqueue: duplicate: the job of this id was cancelled, and the id is free again once a worker passed its place: x ("+id+")\n")
 }
 
 // Flag, then environment, then default; NAMESPACE likewise.
@@ -137,6 +141,37 @@ func TestPrecedence(t *testing.T) {
 	for _, name := range []string{"tm", "env", "flag"} {
 		if n := rdb.HLen(t.Context(), name+":{default}:jobs").Val(); n != 1 {
 			t.Errorf("%d jobs in namespace %s", n, name)
+		}
+	}
+}
+
+// With --lifecycle whoever listens hears of what was created, also of a single job and of what a file holds.
+func TestLifecycle(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Server(t)
+	rdb := redis.NewClient(&redis.Options{Addr: srv.Addr()})
+	sub := rdb.Subscribe(t.Context(), queue.EventTopic("mail"))
+	t.Cleanup(func() { _, _ = sub.Close(), rdb.Close() })
+	if _, err := sub.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"log", "--queue", "mail", "--id", "untold"}, {"log", "--queue", "mail", "--id", "a", "--lifecycle"},
+		{"--file", "-", "--queue", "mail", "--lifecycle", "-q"}} {
+		r := call{url: srv.URL(), args: args, stdin: strings.NewReader(`{"kind":"log","id":"b"}` + "\n" + `{"kind":"log","id":"a"}` + "\n" + `{"kind":"log","id":"c"}`)}.run(t)
+		if r.code != 0 && args[0] == "log" {
+			t.Fatalf("%+v", r)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), endWithin)
+	defer cancel()
+	for _, want := range []string{"a", "b", "c"} {
+		m, err := sub.ReceiveMessage(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e queue.Event
+		if err := json.Unmarshal(wire.DecodeMessage([]byte(m.Payload)).Data, &e); err != nil || e.Event != queue.EventCreated || e.Key != want || e.Kind != "log" {
+			t.Errorf("%+v, %v; want created %s", e, err, want)
 		}
 	}
 }

@@ -13,10 +13,11 @@ type splitter struct {
 	from  int // lines before this one are counted and dropped
 	limit int
 	// emit takes a line without its end; long says that it is the beginning of one beyond the limit. The text is valid
-	// until emit returns. size is what the line took of the input.
-	emit func(number int, text []byte, long bool, size int) error
+	// until emit returns. from and to are the line's place in the input, in bytes, its end included.
+	emit func(number int, text []byte, long bool, from, to int64) error
 
 	number int    // of the line before the current one
+	at     int64  // where the current line begins in the input
 	part   []byte // the current line as far as it is known
 	size   int    // of the current line so far
 	long   bool
@@ -75,8 +76,9 @@ func (s *splitter) end(text []byte) error {
 	}
 	var err error
 	if s.number >= s.from {
-		err = s.emit(s.number, text, long, size)
+		err = s.emit(s.number, text, long, s.at, s.at+int64(size))
 	}
+	s.at += int64(size)
 	if s.part = s.part[:0]; cap(s.part) > batchBytes {
 		s.part = nil
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -49,12 +50,29 @@ func TestTerminal(t *testing.T) {
 	file := tempFile(t, "jobs.jsonl", lines(1, 20_000))
 	const summary = "enqueued 20000, duplicates 0, rejected 0\r\n"
 	code, seen := call{url: srv.URL(), args: []string{"--file", file}}.onTerminal(t)
-	if code != 0 || !strings.Contains(seen, "lines") || !strings.Contains(seen, "%") || !strings.HasSuffix(seen, "\r"+summary) {
+	if code != 0 || !strings.Contains(seen, " lines, ") || !strings.Contains(seen, "/s ") || !strings.Contains(seen, "%") || !strings.HasSuffix(seen, "\r"+summary) {
 		t.Errorf("with a bar: %d, %q", code, seen)
 	}
 	code, seen = call{url: srv.URL(), args: []string{"--file", "-"}, stdin: strings.NewReader(lines(1, 20_000))}.onTerminal(t)
 	if code != 0 || !strings.Contains(seen, "lines") || strings.Contains(seen, "%") || !strings.HasSuffix(seen, "\r"+summary) {
 		t.Errorf("with a spinner: %d, %q", code, seen)
+	}
+	code, seen = call{url: srv.URL(), args: []string{"publish", "t", "-"}, stdin: strings.NewReader(lines(1, 20_000))}.onTerminal(t)
+	if code != 0 || !strings.Contains(seen, " lines, ") || strings.Contains(seen, "%") || !strings.HasSuffix(seen, "\rpublished 20000, rejected 0\r\n") {
+		t.Errorf("publishing: %d, %q", code, seen)
+	}
+	// A run that is taken up shows what is left, and one that waits says so.
+	offsets := filepath.Join(t.TempDir(), "offset")
+	code, seen = call{url: srv.URL(), args: []string{"--file", file, "--offset-file", offsets}}.onTerminal(t)
+	if code != 0 || !strings.Contains(seen, "%") || !strings.HasSuffix(seen, "\r"+summary) {
+		t.Errorf("with an offset file: %d, %q", code, seen)
+	}
+	var drawn bytes.Buffer
+	p := newProgress(&drawn, 100)
+	p.begin(40)
+	p.wait("redis is full, waiting", 3)
+	if text := drawn.String(); p.bar.GetMax64() != 60 || !strings.Contains(text, "3 lines, redis is full, waiting") {
+		t.Errorf("waiting: %d, %q", p.bar.GetMax64(), text)
 	}
 	code, seen = call{url: srv.URL(), args: []string{"--file", file, "-q"}}.onTerminal(t)
 	if code != 0 || seen != "" {

@@ -6,6 +6,8 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/tidemill/tidemill/internal/cli"
 )
 
 // secondsBelow is where Unix times turn from seconds into ms: as seconds it is the year 5138, as ms March 1973.
@@ -35,7 +37,11 @@ func parseTime(text string) (time.Time, error) {
 func parseDuration(text string) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, fmt.Errorf(`%q is not a duration: want a number and its unit, such as 90s or 1h30m`, text)
+		err = fmt.Errorf(`%q is not a duration: want a number and its unit, such as 90s or 1h30m`, text)
+		if hint := cli.WriteHours(text); hint != "" {
+			err = fmt.Errorf("%w; %s", err, hint)
+		}
+		return 0, err
 	}
 	return d, nil
 }

@@ -19,6 +19,7 @@ type banner struct {
 	server    *devserver.Server // nil: told of one
 	namespace string
 	queues    queuesValue
+	kinds     []string // of the file's handlers, patterns among them; none: the built-in ones
 }
 
 func (b *banner) print(w io.Writer) error {
@@ -31,10 +32,15 @@ func (b *banner) print(w io.Writer) error {
 	line("  Enqueue jobs from another terminal:")
 	line("")
 	ways := commands()
-	for _, way := range ways {
-		line("    %s%s log %s", way("enqueue"), b.flags(), quoteJSON("hello", "world"))
+	if len(b.kinds) == 0 {
+		for _, way := range ways {
+			line("    %s%s log %s", way("enqueue"), b.flags(), quoteJSON("hello", "world"))
+		}
+		line("    %s%s sleep %s", ways[0]("enqueue"), b.flags(), quoteJSON("duration", "3s"))
 	}
-	line("    %s%s sleep %s", ways[0]("enqueue"), b.flags(), quoteJSON("duration", "3s"))
+	for _, kind := range b.kinds { // a pattern stands for any end
+		line("    %s%s%s %s %s --wait", ways[0]("enqueue"), b.flags(), b.queueFlag(), strings.Replace(kind, "*", "example", 1), quoteJSON("text", "hello"))
+	}
 	line("    %s stats%s", ways[0]("worker"), b.flags())
 	line("")
 	if cli.Redact(b.url) != b.url {
@@ -80,10 +86,23 @@ func (b *banner) flags() string {
 	return out
 }
 
+// queueFlag names a queue that is served, where that is not the usual one.
+func (b *banner) queueFlag() string {
+	for _, q := range b.queues.list {
+		if q.Name == queue.DefaultQueue {
+			return ""
+		}
+	}
+	return " --queue " + b.queues.list[0].Name
+}
+
 // commands answers the ways to call the two binaries, best first. Whoever uses `go run` has no binaries on PATH.
 func commands() []func(name string) string {
 	plain := func(name string) string { return name }
 	if !byGoRun() {
+		if dir, ok := calledIn(os.Args[0]); ok {
+			plain = func(name string) string { return shellQuote(dir + name) }
+		}
 		return []func(string) string{plain}
 	}
 	source := func(name string) string { return "go run github.com/tidemill/tidemill/cmd/" + name + "@latest" }
@@ -91,6 +110,17 @@ func commands() []func(name string) string {
 		source = func(name string) string { return "go run ./cmd/" + name }
 	}
 	return []func(string) string{source, plain}
+}
+
+// calledIn answers the folder that a program was called by, as it was typed, where the other binary is there too.
+func calledIn(program string) (dir string, ok bool) {
+	i := strings.LastIndexFunc(program, func(r rune) bool { return r < 0x80 && os.IsPathSeparator(uint8(r)) })
+	if i < 0 {
+		return "", false
+	}
+	dir = program[:i+1]
+	info, err := os.Stat(dir + "enqueue" + filepath.Ext(program))
+	return dir, err == nil && info.Mode().IsRegular()
 }
 
 // byGoRun tells whether this process was started by `go run`, which builds into a folder of that name and runs it there.

@@ -17,12 +17,34 @@ import (
 	"github.com/tidemill/tidemill/worker"
 )
 
-// addBuiltins adds the handlers of the kinds log, noop, sleep and fail.
+// builtins are the handlers that need no Go, by name.
+var builtins = map[string]worker.Handler{
+	"log":   logArgs,
+	"noop":  func(context.Context, *queue.Job[queue.Raw]) error { return nil },
+	"sleep": decoded(sleep),
+	"fail":  decoded(fail),
+}
+
+// addBuiltins adds them, each under its name as kind.
 func addBuiltins(mux *worker.Mux) {
-	mux.HandleKind("log", logArgs)
-	mux.HandleKind("noop", func(context.Context, *queue.Job[queue.Raw]) error { return nil })
-	worker.Handle(mux, sleep)
-	worker.Handle(mux, fail)
+	for name, handler := range builtins {
+		mux.HandleKind(name, handler)
+	}
+}
+
+// decoded makes a handler of one that wants its args as a type, for whatever kind it is to serve.
+func decoded[A any](fn func(context.Context, *queue.Job[A]) error) worker.Handler {
+	return func(ctx context.Context, raw *queue.Job[queue.Raw]) error {
+		var none A
+		job := queue.NewJob(raw.Info, none, raw.Token())
+		if raw.Encoding != "" && raw.Encoding != queue.JSON.Name() {
+			return queue.Dead(fmt.Errorf("args are in encoding %q, which this handler cannot read", raw.Encoding))
+		}
+		if err := json.Unmarshal(raw.Args.Payload, &job.Args); err != nil {
+			return queue.Dead(fmt.Errorf("args of kind %q: %w", raw.Kind, err))
+		}
+		return fn(ctx, job)
+	}
 }
 
 // maxLogged is the longest args that are logged whole, in bytes.
@@ -49,8 +71,6 @@ type sleepArgs struct {
 	Duration *duration `json:"duration"`
 }
 
-func (sleepArgs) Kind() string { return "sleep" }
-
 func sleep(ctx context.Context, job *queue.Job[sleepArgs]) error {
 	d := time.Second
 	if job.Args.Duration != nil {
@@ -66,8 +86,6 @@ type failArgs struct {
 	Error string `json:"error"`
 }
 
-func (failArgs) Kind() string { return "fail" }
-
 // fail fails by the attempt's number, so that it keeps its promise on whatever worker the next attempt runs.
 func fail(_ context.Context, job *queue.Job[failArgs]) error {
 	times, text := 1, "failed on purpose"
@@ -78,7 +96,7 @@ func fail(_ context.Context, job *queue.Job[failArgs]) error {
 		text = job.Args.Error
 	}
 	if times < 0 {
-		return queue.Dead(fmt.Errorf("args of kind \"fail\": times is %d; want 0 or more", times))
+		return queue.Dead(fmt.Errorf("args of kind %q: times is %d; want 0 or more", job.Kind, times))
 	}
 	if job.Attempt <= times {
 		return errors.New(text)

@@ -58,7 +58,7 @@ func refuse(l net.Listener) {
 }
 
 var (
-	printedCommand = regexp.MustCompile(`(?m)^    enqueue( --redis (redis://\S+))? log '(.*)'$`)
+	printedCommand = regexp.MustCompile(`(?m)^    (?:\S*/)?enqueue( --redis (redis://\S+))? log '(.*)'$`)
 	printedSummary = regexp.MustCompile(`(?m)^20 jobs in \d+\.\d\d s \(\d+\.\d jobs/s\), 3 retries$`)
 )
 
@@ -87,6 +87,13 @@ func wantSummary(p *process) {
 			p.t.Errorf("the log lacks %q", want)
 		}
 	}
+}
+
+// holds tells whether this process has the usual port.
+func holds() bool {
+	holder.Lock()
+	defer holder.Unlock()
+	return holder.listener != nil
 }
 
 // It is not parallel, for the usual port may be free and must be used then.
@@ -119,7 +126,7 @@ func TestDevWithoutAServerProgram(t *testing.T) {
 	t.Parallel()
 	take(t)
 	p := start(t, []string{"PATH=" + t.TempDir()}, workerPath, "dev", "--once")
-	if url := ready(p); url == queue.DefaultURL {
+	if url := ready(p); url == queue.DefaultURL && holds() { // else another process had it, and may have let go of it
 		t.Error("it used a port that is taken")
 	}
 	wantSummary(p)
@@ -229,5 +236,35 @@ func TestDevLosesItsServer(t *testing.T) {
 	p.wantCode(1)
 	if !strings.Contains(p.err.String(), "its own Redis ended unasked; its log ends") {
 		t.Error("it does not say why")
+	}
+}
+
+// A file instead of the samples: its own Redis, whatever the file says of one, and the command to enqueue is printed.
+func TestDevFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "worker.yaml")
+	text := "redis: redis://127.0.0.1:1\nqueues: {mail: {}}\nhandlers:\n  \"say.*\": {exec: {command: [cat]}}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, nil, workerPath, "dev", "-c", file, "--embedded", "127.0.0.1:0")
+	p.says(&p.err, "worker started")
+	p.says(&p.out, "--wait\n") // the other pipe: it may come later
+	m := regexp.MustCompile(`(?m)^    \S*/enqueue --redis (redis://\S+) --queue mail say.example '(.*)' --wait$`).FindStringSubmatch(p.out.String())
+	if m == nil {
+		t.Fatalf("no command is printed:\n%s", p.out.String())
+	}
+	got := run(t, nil, enqueuePath, "--redis", m[1], "--queue", "mail", "say.example", m[2], "--wait")
+	got.wantCode(0)
+	if out := strings.TrimSpace(got.out.String()); out != m[2] {
+		t.Errorf("the result is %q", out)
+	}
+	p.signal(syscall.SIGTERM)
+	p.wantCode(0)
+
+	both := run(t, nil, workerPath, "dev", "-c", file, "--once")
+	both.wantCode(2)
+	if !strings.Contains(both.err.String(), "--once is for the samples") {
+		t.Error(both.err.String())
 	}
 }

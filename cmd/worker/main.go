@@ -7,8 +7,12 @@ import (
 	"os"
 
 	"github.com/tidemill/tidemill/internal/cli"
+	"github.com/tidemill/tidemill/internal/supervise"
 )
 
 func main() {
+	if supervise.Main() { // this was the process that starts the commands of another
+		return
+	}
 	os.Exit(cli.Run(context.Background(), newCommand()))
 }

@@ -51,6 +51,9 @@ func parseQueue(text string) (worker.Queue, error) {
 	if _, err := (keys.Space{}).Queue(name); err != nil {
 		return worker.Queue{}, err
 	}
+	if i := strings.LastIndexByte(name, ':'); i >= 0 && !weighted && isNumber(name[i+1:]) {
+		return worker.Queue{}, fmt.Errorf("queue %q: weights are written %s=%s; a queue that is named so goes into worker.yaml", name, name[:i], name[i+1:])
+	}
 	q := worker.Queue{Name: name, Weight: 1}
 	if weighted {
 		n, err := strconv.Atoi(weight)
@@ -60,4 +63,8 @@ func parseQueue(text string) (worker.Queue, error) {
 		q.Weight = n
 	}
 	return q, nil
+}
+
+func isNumber(text string) bool {
+	return text != "" && strings.Trim(text, "0123456789") == ""
 }

@@ -19,9 +19,11 @@
 //	tm:{q}:cancels            HASH  id -> claim token to cancel
 //	tm:{q}:wake               LIST  tokens that wake a worker; hints, never payloads
 //	tm:{q}:due                LIST  tokens that arm a timer
-//	tm:{q}:meta               HASH  counters, paused, ghosts, suspect_ghosts, token (last claim), beat, ttl, no_recover_until, keep_dead (ms)
+//	tm:{q}:meta               HASH  counters, mark (see Confirm), paused, ghosts, suspect_ghosts, token (last claim), beat, ttl, no_recover_until, keep_dead (ms)
 //	tm:{q}:poke:<instance>    LIST  ends a process's own blocking pop; expires in 10 s
 //	tm:queues                 SET   names of queues
 //	tm:workers                HASH  instance -> who it is, for people
+//	tm:orders                 HASH  instance -> what an operator told it: quiet, resume or stop, and when (ms);
+//	                                instance/log-level -> how much to log, and when
 //	tm:settings               HASH  ttl (ms): settings of the whole namespace
 package broker

@@ -70,7 +70,7 @@ func (b *Broker) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, q *keys.Qu
 	cmd := redis.NewCmd(ctx, c.args...)
 	_ = pipe.Process(ctx, cmd) // queues it; errors come with Exec
 	return func() ([]Outcome, error) {
-		r, err := command{Cmder: cmd}.answer(nil)
+		r, err := command{Cmder: decodedCmd{cmd}}.answer(nil)
 		if err != nil {
 			return nil, err
 		}
@@ -146,8 +146,9 @@ type Batch struct {
 
 // BatchOutcome is what became of a Batch: an outcome for each item, or the error of the call.
 type BatchOutcome struct {
-	Outcomes []Outcome
-	Err      error
+	Outcomes  []Outcome
+	Err       error
+	Confirmed Confirmed // of EnqueueConfirmed
 }
 
 // EnqueueBatches makes several enqueue calls in one pipeline, carried out in order.

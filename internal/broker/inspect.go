@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/wire"
 )
 
 // Found is one job as it stands in Redis.
@@ -51,4 +52,31 @@ func (b *Broker) Counts(ctx context.Context, q *keys.Queue) (Counts, error) {
 		c.Totals[name] = r.number()
 	}
 	return c, r.err
+}
+
+// Peeked is what stands at the head of a queue. Since is since when the longest waiting of the first jobs waits (ms): the
+// first of each priority and of the suspects; 0 where none is there, or none says. NextDue is of the next scheduled job
+// (ms, 0 = none), Sessions how many live.
+type Peeked struct {
+	NowUS, Since, NextDue int64
+	Sessions              int
+}
+
+// Peek looks at the head of a queue, at a cost that does not depend on how much there is.
+func (b *Broker) Peek(ctx context.Context, q *keys.Queue) (Peeked, error) {
+	c := newCall(peekScript, q, 1)
+	c.arg(wire.PeekBytes)
+	r, err := b.do(ctx, c)
+	if err != nil {
+		return Peeked{}, err
+	}
+	r.array()
+	p := Peeked{NowUS: r.number(), NextDue: r.number(), Sessions: int(r.number())}
+	for len(r.b) > 0 && r.err == nil {
+		envelope, record := r.bytes(), r.bytes()
+		if since := wire.WaitingSince(envelope, record); since > 0 && (p.Since == 0 || since < p.Since) {
+			p.Since = since
+		}
+	}
+	return p, r.err
 }

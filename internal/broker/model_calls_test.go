@@ -80,6 +80,7 @@ type claimedBatch struct {
 
 func (w *world) exchange(x *broker.Exchange) string {
 	if w.lost(x.Session) {
+		w.count("refused", len(x.Done)+len(x.Kept))
 		return "LOST"
 	}
 	lane := fmt.Sprint(x.Lane)
@@ -195,6 +196,7 @@ func (w *world) takeReady(x *broker.Exchange, got []*job) []*job {
 
 func (w *world) fail(session, lane string, seq uint64, items []broker.Settle) string {
 	if w.lost(session) {
+		w.count("refused", len(items))
 		return "LOST"
 	}
 	last := w.lane(session, lane)

@@ -4,6 +4,9 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/wire"
 )
 
 func (w *world) purge(state string, until int64) string {
@@ -92,6 +95,29 @@ func (w *world) counts() string {
 	}
 	return fmt.Sprint(length-ghosts, len(w.in(scheduled)), len(w.in(running)), len(w.in(dead)), len(w.in(finished)),
 		len(w.lists[suspects])-among, w.paused)
+}
+
+// listing renders the jobs of a state in the order in which broker.List should answer them.
+func (w *world) listing(state broker.State) string {
+	out := ""
+	if state == broker.StateReady || state == broker.StateSuspect {
+		from, to := wire.MaxPriority, 0
+		if state == broker.StateSuspect {
+			from, to = suspects, suspects
+		}
+		for at := from; at >= to; at-- {
+			for _, e := range w.lists[at] {
+				if e.live {
+					out += fmt.Sprintf(" %x@0", e.id[15])
+				}
+			}
+		}
+		return out
+	}
+	for _, j := range w.in(place(state)) {
+		out += fmt.Sprintf(" %x@%d", j.id[15], j.score)
+	}
+	return out
 }
 
 // get renders what broker.Get should say.

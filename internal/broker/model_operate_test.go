@@ -44,6 +44,15 @@ func renderPulse(p broker.Pulse) string {
 		word, p.Token, p.Claimable, p.Paused, p.NextDue, p.NextExpiry, p.Expired, marks, p.Running, page, p.Sweep)
 }
 
+// outcomes renders what a verb on several jobs answered.
+func outcomes(states []broker.State, err error) string {
+	words := make([]string, len(states))
+	for i, s := range states {
+		words[i] = string(s)
+	}
+	return said(err, strings.Join(words, " "))
+}
+
 // known lists the sessions as a verb that is called now reads them.
 func (r *runner) known() []string {
 	var out []string
@@ -56,6 +65,7 @@ func (r *runner) known() []string {
 // verb carries out what operators and timers do.
 func (r *runner) verb(s step) {
 	id, until, read := modelID(s.N[0]), nowMS()+5000, r.known()
+	list := []uuid.UUID{id, modelID(s.N[1]), modelID(s.N[2])}[:1+s.pick(3, 3)]
 	switch s.Do {
 	case "promote":
 		r.both(s.Lost, s.Do, func() string {
@@ -71,14 +81,16 @@ func (r *runner) verb(s step) {
 		r.both(s.Lost, s.Do, func() string { return said(r.b.Nudge(r.ctx, r.q), "") }, r.w.nudge)
 	case "cancel":
 		r.both(s.Lost, s.Do, func() string {
-			word, session, err := r.b.Cancel(r.ctx, r.q, id)
-			return said(err, strings.TrimSpace(string(word)+" "+session))
-		}, func() string { return r.w.cancel(id, until, read) })
+			return outcomes(r.b.Cancel(r.ctx, r.q, list))
+		}, func() string {
+			return r.w.several(list, func(id uuid.UUID) string { return r.w.cancel(id, until, read) })
+		})
 	case "delete":
 		r.both(s.Lost, s.Do, func() string {
-			word, session, err := r.b.Delete(r.ctx, r.q, id)
-			return said(err, strings.TrimSpace(string(word)+" "+session))
-		}, func() string { return r.w.delete(id, until, read) })
+			return outcomes(r.b.Delete(r.ctx, r.q, list))
+		}, func() string {
+			return r.w.several(list, func(id uuid.UUID) string { return r.w.delete(id, until, read) })
+		})
 	case "edit":
 		r.edit(s, id, until, read)
 	case "redrive":
@@ -153,4 +165,29 @@ func (r *runner) look(id uuid.UUID) {
 		}
 		return said(err, fmt.Sprint(c.Ready, c.Scheduled, c.Running, c.Dead, c.Finished, c.Suspects, c.Paused))
 	}, r.w.counts)
+	for _, state := range []broker.State{broker.StateReady, broker.StateSuspect, broker.StateScheduled, broker.StateRunning,
+		broker.StateDead, broker.StateFinished} {
+		r.both(false, "list "+string(state), func() string { return r.list(state, 1+int(id[15])%7) }, func() string { return r.w.listing(state) })
+	}
+}
+
+// list reads a state in pages of some size.
+func (r *runner) list(state broker.State, count int) string {
+	out, from := "", broker.Place{}
+	if state == broker.StateReady {
+		from.Priority = wire.MaxPriority
+	}
+	for range 1000 {
+		page, err := r.b.List(r.ctx, r.q, state, count, from)
+		if err != nil {
+			return said(err, "")
+		}
+		for _, j := range page.Jobs {
+			out += fmt.Sprintf(" %x@%d", j.ID[15], j.Score)
+		}
+		if from = page.Next; page.Done {
+			return out
+		}
+	}
+	return "no end"
 }

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -117,6 +118,7 @@ func (w *world) recover(session string) string {
 	}
 	mine := w.runs(session)
 	suspected, died := 0, 0
+	var wary []*job // they go behind other suspects
 	for i := len(mine) - 1; i >= 0; i-- {
 		j := mine[i]
 		if j.mark != 0 {
@@ -135,7 +137,14 @@ func (w *world) recover(session string) string {
 			r.Flags |= wire.Suspect
 			suspected++
 		}
+		if r.Flags&wire.Suspect != 0 {
+			wary = append(wary, j)
+			continue
+		}
 		w.push(j, true)
+	}
+	for _, j := range slices.Backward(wary) {
+		w.push(j, false)
 	}
 	w.count("recovered", len(mine))
 	w.count("died", died)
@@ -147,27 +156,36 @@ func (w *world) recover(session string) string {
 	return fmt.Sprintf("DONE %d %d %d", len(mine), suspected, died)
 }
 
+// several carries a verb out on each of several jobs. The timer hears once of what came of it all.
+func (w *world) several(ids []uuid.UUID, verb func(uuid.UUID) string) string {
+	words, head := make([]string, len(ids)), w.headDue()
+	for i := range ids {
+		if words[i] = verb(ids[i]); words[i] == "EXPIRED" || words[i] == "CHANGED" {
+			return words[i]
+		}
+	}
+	w.arm(head)
+	return strings.Join(words, " ")
+}
+
 func (w *world) cancel(id uuid.UUID, until int64, read []string) string {
 	j := w.jobs[id]
 	switch {
 	case nowMS() > until:
 		return "EXPIRED"
+	case !w.covered(read):
+		return "CHANGED"
 	case j == nil:
 		return "UNKNOWN"
 	case j.at == dead || j.at == finished:
 		return string(j.at)
-	case j.at == scheduled:
-	case !w.covered(read):
-		return "CHANGED"
 	case j.at == running:
 		j.mark = j.score
-		return "RUNNING " + j.session
-	default:
+		return "RUNNING"
+	case j.at == ready:
 		w.abandon(j)
 	}
-	head := w.headDue()
 	w.retire(j, wire.Cancelled)
-	w.arm(head)
 	w.count("cancelled", 1)
 	return "CANCELLED"
 }
@@ -177,19 +195,16 @@ func (w *world) delete(id uuid.UUID, until int64, read []string) string {
 	switch {
 	case nowMS() > until:
 		return "EXPIRED"
-	case j == nil:
-		return "UNKNOWN"
-	case j.at == scheduled || j.at == dead || j.at == finished:
 	case !w.covered(read):
 		return "CHANGED"
+	case j == nil:
+		return "UNKNOWN"
 	case j.at == running:
-		return "RUNNING " + j.session
-	default:
+		return "RUNNING"
+	case j.at == ready:
 		w.abandon(j)
 	}
-	head := w.headDue()
 	w.bury(j)
-	w.arm(head)
 	w.count("deleted", 1)
 	return "DELETED"
 }
@@ -205,6 +220,8 @@ func (w *world) edit(id uuid.UUID, old, envelope []byte, due *broker.Due, until 
 		return "CONFLICT"
 	case j.at == finished:
 		return "FINISHED"
+	case j.at == dead && due != nil:
+		return "DEAD"
 	case !w.covered(read):
 		return "CHANGED"
 	case j.at == running:

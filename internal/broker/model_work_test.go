@@ -190,7 +190,7 @@ func (r *runner) recover(s step) {
 
 func (r *runner) recoverOne(s step, session string) {
 	r.both(s.Lost, "recover", func() string {
-		out, err := r.b.Recover(r.ctx, r.q, session, time.Duration(modelTTL)*time.Millisecond, modelLimit)
+		out, err := r.b.Recover(r.ctx, r.q, session, time.Duration(modelTTL)*time.Millisecond, modelLimit, false)
 		switch {
 		case err != nil:
 			return said(err, "")

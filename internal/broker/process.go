@@ -51,22 +51,6 @@ func (b *Broker) SetTTL(ctx context.Context, ttl time.Duration) error {
 	return typedKey(b.rdb.HSet(ctx, b.space.Settings(), "ttl", ttl.Milliseconds()).Err(), b.space.Settings())
 }
 
-// Announce writes who a worker process is, for people; info is JSON.
-func (b *Broker) Announce(ctx context.Context, instance string, info []byte) error {
-	return typedKey(b.rdb.HSet(ctx, b.space.Workers(), instance, info).Err(), b.space.Workers())
-}
-
-// Withdraw removes worker processes from the listing.
-func (b *Broker) Withdraw(ctx context.Context, instances ...string) error {
-	return typedKey(b.rdb.HDel(ctx, b.space.Workers(), instances...).Err(), b.space.Workers())
-}
-
-// Workers reads the listing of worker processes: instance -> info.
-func (b *Broker) Workers(ctx context.Context) (map[string]string, error) {
-	all, err := b.rdb.HGetAll(ctx, b.space.Workers()).Result()
-	return all, typedKey(err, b.space.Workers())
-}
-
 // Token is one wake or due token popped off a queue's list.
 type Token struct {
 	Place int // in the queues given to Await

@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,22 +54,31 @@ func (b *Broker) Heartbeat(ctx context.Context, ttl time.Duration, beats []Beat)
 	if !b.decodes {
 		return b.heartbeat(ctx, ttl, beats)
 	}
+	// Side by side: the slowest of them decides how long it takes, and one that must not be held up by a shard that is
+	// down is not.
 	pulses = make([]Pulse, len(beats))
-	failed := 0
+	times := make([]int64, len(beats))
+	var calls sync.WaitGroup
+	turns := make(chan struct{}, beatsAtOnce)
 	for i := range beats {
-		now, one, err := b.heartbeat(ctx, ttl, beats[i:i+1])
-		if err != nil {
-			pulses[i].Err = err
-			failed++
-			continue
-		}
-		nowUS, pulses[i] = now, one[0]
+		calls.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			now, one, err := b.heartbeat(ctx, ttl, beats[i:i+1])
+			if pulses[i].Err = err; err == nil {
+				times[i], pulses[i] = now, one[0]
+			}
+		})
 	}
-	if failed > 0 && failed == len(beats) {
+	calls.Wait()
+	if nowUS = slices.Max(append(times, 0)); nowUS == 0 && len(beats) > 0 {
 		return 0, nil, pulses[0].Err
 	}
 	return nowUS, pulses, nil
 }
+
+// beatsAtOnce bounds the heartbeats under way in a Cluster.
+const beatsAtOnce = 16
 
 func (b *Broker) heartbeat(ctx context.Context, ttl time.Duration, beats []Beat) (int64, []Pulse, error) {
 	c := &call{script: heartbeatScript}
@@ -145,12 +156,25 @@ type Recovery struct {
 	Wait           bool // not now: after an outage the sessions get the time to come back
 	Moved          int
 	Suspects, Dead int // of those moved
+	Ended          []Ended
 }
 
-// Recover puts what an expired session was running back to the front of its queue, a bite a call.
-func (b *Broker) Recover(ctx context.Context, q *keys.Queue, session string, ttl time.Duration, crashLimit int) (Recovery, error) {
-	c := newCall(recoverScript, q, 3, q.Running(session), q.Lanes(session))
-	c.arg(session, ttl.Milliseconds(), crashLimit)
+// Ended is a job that a recovery ended.
+type Ended struct {
+	ID       uuid.UUID
+	Dead     bool   // else it was cancelled
+	Envelope []byte // empty where there were very large ones
+}
+
+// Recover puts what an expired session was running back to the front of its queue, a bite a call. Tell: the answer
+// names the jobs that it ended.
+func (b *Broker) Recover(ctx context.Context, q *keys.Queue, session string, ttl time.Duration, crashLimit int, tell bool) (Recovery, error) {
+	c := newCall(recoverScript, q, 4, q.Running(session), q.Lanes(session))
+	asked := 0
+	if tell {
+		asked = 1
+	}
+	c.arg(session, ttl.Milliseconds(), crashLimit, asked)
 	r, err := b.do(ctx, c)
 	if err != nil {
 		return Recovery{}, err
@@ -160,6 +184,13 @@ func (b *Broker) Recover(ctx context.Context, q *keys.Queue, session string, ttl
 	word := r.text()
 	out := Recovery{More: word == "MORE", Wait: word == "WAIT"}
 	out.Moved, out.Suspects, out.Dead = int(r.number()), int(r.number()), int(r.number())
+	letters, ids := r.bytes(), r.bytes()
+	if n := r.array(); r.err == nil && (n != len(letters) || 16*n != len(ids)) {
+		r.fail("jobs and ids differ in number")
+	}
+	for i := 0; r.err == nil && i < len(letters); i++ {
+		out.Ended = append(out.Ended, Ended{ID: uuid.UUID(ids[16*i : 16*i+16]), Dead: letters[i] == 'd', Envelope: r.bytes()})
+	}
 	return out, r.err
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/keys"
 )
@@ -14,9 +15,19 @@ import (
 // voidAfter is how long an operator's call stays valid: one that was held up must not undo a later one.
 const voidAfter = 5 * time.Second
 
-// deadline answers the server time (ms) after which a call made now is void.
-func (b *Broker) deadline(ctx context.Context) (int64, error) {
-	now, err := b.rdb.Time(ctx).Result()
+// deadline answers the server time (ms) after which a call made now is void: by the clock of the server that holds the
+// key, since in a Cluster each has its own.
+func (b *Broker) deadline(ctx context.Context, key string) (int64, error) {
+	var clock redis.Cmdable = b.rdb
+	if b.cluster != nil {
+		if node, err := b.cluster.MasterForKey(ctx, key); err == nil {
+			clock = node
+		}
+	}
+	now, err := clock.Time(ctx).Result()
+	if err != nil && b.cluster != nil { // which tries again, where one connection was broken
+		now, err = b.rdb.Time(ctx).Result()
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -29,16 +40,21 @@ const sessionTries = 20
 // withSessions calls a script that must know every place where a job can run: it reads the sessions, declares them, and
 // does so again when they changed meanwhile. It answers the server time (us) and word, with the rest still to be read.
 func (b *Broker) withSessions(ctx context.Context, s *script, q *keys.Queue, args ...any) (r *reply, nowUS int64, word string, err error) {
+	return b.withKeys(ctx, s, q, func(session string) []string { return []string{q.Running(session)} }, args...)
+}
+
+// withKeys is withSessions for a script that declares the keys that of answers for each session.
+func (b *Broker) withKeys(ctx context.Context, s *script, q *keys.Queue, of func(session string) []string, args ...any) (r *reply, nowUS int64, word string, err error) {
 	for range sessionTries {
 		sessions, err := b.rdb.ZRange(ctx, q.Key(keys.Sessions), 0, -1).Result()
 		if err != nil {
 			return nil, 0, "", typedKey(err, q.Key(keys.Sessions))
 		}
-		running := make([]string, len(sessions))
-		for i, session := range sessions {
-			running[i] = q.Running(session)
+		more := make([]string, 0, len(sessions))
+		for _, session := range sessions {
+			more = append(more, of(session)...)
 		}
-		c := newCall(s, q, len(args)+len(sessions), running...)
+		c := newCall(s, q, len(args)+len(sessions), more...)
 		c.arg(args...)
 		for _, session := range sessions {
 			c.arg(session)
@@ -75,6 +91,7 @@ type State string
 // States, and what verbs answer beside them.
 const (
 	StateReady     State = "READY"
+	StateSuspect   State = "SUSPECT" // list only: elsewhere it is READY
 	StateScheduled State = "SCHEDULED"
 	StateRunning   State = "RUNNING"
 	StateDead      State = "DEAD"
@@ -84,36 +101,54 @@ const (
 	StateDeleted   State = "DELETED"   // delete: done
 	StateEdited    State = "EDITED"    // edit: done
 	StateConflict  State = "CONFLICT"  // edit: it is not what the caller read
+	StateMoved     State = "MOVED"     // edit: moved too often while it waited, it must run first
 )
 
-// Cancel ends a ready or scheduled job and marks a running one (StateRunning; session runs it). Other answers changed
-// nothing.
-func (b *Broker) Cancel(ctx context.Context, q *keys.Queue, id uuid.UUID) (State, string, error) {
-	return b.verb(ctx, cancelScript, q, id)
+// outcomes are the letters of cancel and delete.
+var outcomes = map[byte]State{'c': StateCancelled, 'x': StateDeleted, 'r': StateRunning, 'd': StateDead, 'f': StateFinished,
+	'u': StateUnknown}
+
+// MaxVerb is how many jobs one call of Cancel, Delete or Redrive may name.
+const MaxVerb = 250
+
+// Cancel ends ready and scheduled jobs and marks running ones (StateRunning). Other answers changed nothing.
+func (b *Broker) Cancel(ctx context.Context, q *keys.Queue, ids []uuid.UUID) ([]State, error) {
+	return b.verb(ctx, cancelScript, q, ids)
 }
 
-// Delete forgets a job that does not run.
-func (b *Broker) Delete(ctx context.Context, q *keys.Queue, id uuid.UUID) (State, string, error) {
-	return b.verb(ctx, deleteScript, q, id)
+// Delete forgets jobs that do not run.
+func (b *Broker) Delete(ctx context.Context, q *keys.Queue, ids []uuid.UUID) ([]State, error) {
+	return b.verb(ctx, deleteScript, q, ids)
 }
 
-func (b *Broker) verb(ctx context.Context, s *script, q *keys.Queue, id uuid.UUID) (State, string, error) {
-	until, err := b.deadline(ctx)
+func (b *Broker) verb(ctx context.Context, s *script, q *keys.Queue, ids []uuid.UUID) ([]State, error) {
+	until, err := b.deadline(ctx, q.Key(keys.Meta))
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	r, _, word, err := b.withSessions(ctx, s, q, id[:], until)
+	packed := make([]byte, 0, 16*len(ids))
+	for i := range ids {
+		packed = append(packed, ids[i][:]...)
+	}
+	r, _, _, err := b.withSessions(ctx, s, q, packed, until)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	session := r.text()
-	return State(word), session, r.err
+	letters := r.bytes()
+	if r.err == nil && len(letters) != len(ids) {
+		r.fail("outcomes and jobs differ in number")
+	}
+	out := make([]State, len(ids))
+	for i := range letters[:min(len(letters), len(ids))] {
+		out[i] = outcomes[letters[i]]
+	}
+	return out, r.err
 }
 
 // Edit gives a job that does not run another envelope (nil = as it is) or time (nil = as it is). Old is the envelope
-// as the caller read it.
+// as the caller read it. Answers other than StateEdited changed nothing.
 func (b *Broker) Edit(ctx context.Context, q *keys.Queue, id uuid.UUID, old, envelope []byte, due *Due) (State, error) {
-	until, err := b.deadline(ctx)
+	until, err := b.deadline(ctx, q.Key(keys.Meta))
 	if err != nil {
 		return "", err
 	}
@@ -135,9 +170,9 @@ const (
 	RedriveUnknown Redriven = 'u'
 )
 
-// Redrive makes dead jobs ready again with all their attempts, at most 250 a call.
+// Redrive makes dead jobs ready again with all their attempts.
 func (b *Broker) Redrive(ctx context.Context, q *keys.Queue, ids []uuid.UUID) ([]Redriven, error) {
-	until, err := b.deadline(ctx)
+	until, err := b.deadline(ctx, q.Key(keys.Meta))
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +192,7 @@ func (b *Broker) Redrive(ctx context.Context, q *keys.Queue, ids []uuid.UUID) ([
 
 // Pause stops or resumes claiming from a queue. Changed is false when it was so already.
 func (b *Broker) Pause(ctx context.Context, q *keys.Queue, pause bool) (changed bool, err error) {
-	until, err := b.deadline(ctx)
+	until, err := b.deadline(ctx, q.Key(keys.Meta))
 	if err != nil {
 		return false, err
 	}
@@ -179,7 +214,7 @@ func (b *Broker) Pause(ctx context.Context, q *keys.Queue, pause bool) (changed 
 
 // Purge forgets the jobs of one state (ready, scheduled, dead, finished), a bite a call.
 func (b *Broker) Purge(ctx context.Context, q *keys.Queue, state string) (gone int, more bool, err error) {
-	until, err := b.deadline(ctx)
+	until, err := b.deadline(ctx, q.Key(keys.Meta))
 	if err != nil {
 		return 0, false, err
 	}

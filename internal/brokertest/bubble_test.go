@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidemill/tidemill/internal/broker"
 	"github.com/tidemill/tidemill/internal/redistest"
+	"github.com/tidemill/tidemill/internal/wire"
 )
 
 // inBubble runs a case on bubble time, with the means to hurt its server.
@@ -102,6 +103,7 @@ func TestClockGoesBack(t *testing.T) {
 func (e *env) knowScripts() {
 	e.Helper()
 	other := newEnv(e.T, e.rdb, "elsewhere")
+	e.must(other.b.Order(other.ctx, "a", wire.OrderQuiet))
 	for _, s := range other.transitions(other.stage()) {
 		e.must(s.call())
 		other.expire("s")
@@ -117,8 +119,10 @@ func TestLateVerbsAreVoid(t *testing.T) {
 		calls := map[string]func() error{
 			"pause":   func() error { _, err := slow.Pause(e.ctx, e.q, true); return err },
 			"resume":  func() error { _, err := slow.Pause(e.ctx, e.q, false); return err },
-			"cancel":  func() error { _, _, err := slow.Cancel(e.ctx, e.q, id(1)); return err },
-			"delete":  func() error { _, _, err := slow.Delete(e.ctx, e.q, id(2)); return err },
+			"cancel":  func() error { _, err := slow.Cancel(e.ctx, e.q, ids(1, 1)); return err },
+			"delete":  func() error { _, err := slow.Delete(e.ctx, e.q, ids(2, 2)); return err },
+			"order":   func() error { return slow.Order(e.ctx, "a", wire.OrderQuiet) },
+			"drop":    func() error { _, _, err := slow.Drop(e.ctx, e.q); return err },
 			"redrive": func() error { _, err := slow.Redrive(e.ctx, e.q, ids(4, 4)); return err },
 			"purge":   func() error { _, _, err := slow.Purge(e.ctx, e.q, "dead"); return err },
 			"edit":    func() error { _, err := slow.Edit(e.ctx, e.q, id(1), old, envelope(1, 9), nil); return err },

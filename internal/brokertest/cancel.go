@@ -11,16 +11,29 @@ import (
 	"github.com/tidemill/tidemill/internal/wire"
 )
 
-type verb = func(context.Context, *keys.Queue, uuid.UUID) (broker.State, string, error)
+type verb = func(context.Context, *keys.Queue, []uuid.UUID) ([]broker.State, error)
 
-// verb cancels or deletes a job and holds the answer against want.
+// verb cancels or deletes a job and holds the answer, and the session that runs it, against want.
 func (e *env) verb(v verb, n int, want broker.State, session string) {
 	e.Helper()
-	word, at, err := v(e.ctx, e.q, id(n))
+	words, err := v(e.ctx, e.q, ids(n, n))
 	e.must(err)
-	if word != want || at != session {
-		e.Fatalf("job %d: %s %q, want %s %q", n, word, at, want, session)
+	e.equal(fmt.Sprint("job ", n), words, []broker.State{want})
+	if session != "" {
+		e.equal("session", e.state(n, broker.StateRunning).Session, session)
 	}
+}
+
+// verbs is verb for several jobs at once.
+func (e *env) verbs(v verb, want []broker.State, numbers ...int) {
+	e.Helper()
+	var list []uuid.UUID
+	for _, n := range numbers {
+		list = append(list, id(n))
+	}
+	words, err := v(e.ctx, e.q, list)
+	e.must(err)
+	e.equal("outcomes", words, want)
 }
 
 func (e *env) cancelAll(from, to int) {
@@ -105,6 +118,43 @@ var cancelCases = []testCase{
 		e.equal("records", e.rdb.HLen(e.ctx, e.q.Key(keys.State)).Val(), int64(0))
 		e.enqueue("xccc", item(1, 0), item(2, 0), item(4, 0), item(5, 0))
 	}},
+	{"cancel/several at once, in each state", func(e *env) {
+		e.inEachState()
+		e.addLater(6, 7)
+		e.enqueue("c", broker.Item{ID: id(8), Envelope: kept(8)})
+		e.must(e.rdb.Del(e.ctx, e.q.Key(keys.Due)).Err())
+		e.due() // the head is another one afterwards
+		e.verbs(e.b.Cancel, []broker.State{broker.StateFinished, broker.StateDead, broker.StateRunning, broker.StateCancelled,
+			broker.StateCancelled, broker.StateUnknown, broker.StateUnknown, broker.StateCancelled, broker.StateFinished},
+			5, 4, 3, 2, 1, 1, 99, 8, 8)
+		e.counts(0, 2, 1, 1, 2)
+		e.total("cancelled", 3)
+		e.equal("ghosts", e.meta("ghosts"), "2")
+		e.equal("due tokens", e.length(keys.Due), int64(1))
+		e.equal("mark", e.state(3, broker.StateRunning).Cancel, e.state(3, broker.StateRunning).Score)
+	}},
+	{"delete/several at once, in each state", func(e *env) {
+		e.inEachState()
+		e.addLater(6, 6)
+		e.verbs(e.b.Delete, []broker.State{broker.StateDeleted, broker.StateDeleted, broker.StateRunning, broker.StateDeleted,
+			broker.StateDeleted, broker.StateUnknown, broker.StateUnknown}, 5, 4, 3, 2, 1, 1, 99)
+		e.counts(0, 1, 1, 0, 0)
+		e.total("deleted", 4)
+		e.equal("ghosts", e.meta("ghosts"), "1")
+		e.verbs(e.b.Delete, []broker.State{broker.StateUnknown}, 1) // a tombstone
+	}},
+	{"cancel/250 at once", func(e *env) {
+		e.add(1, 250)
+		words, err := e.b.Cancel(e.ctx, e.q, ids(1, broker.MaxVerb))
+		e.must(err)
+		for i, word := range words {
+			if word != broker.StateCancelled {
+				e.Fatalf("%d: %s", i, word)
+			}
+		}
+		e.counts(0, 0, 0, 0, 0)
+		e.total("cancelled", 250)
+	}},
 	{"cancel/finds a running job among many sessions", func(e *env) {
 		for n := 1; n <= 12; n++ {
 			e.add(n, n)
@@ -132,8 +182,8 @@ var cancelCases = []testCase{
 		}, times: 1000}, e.space)
 		before := e.counts(1, 0, 1, 0, 0)
 		for name, v := range map[string]verb{"cancel": endless.Cancel, "delete": endless.Delete} {
-			if word, _, err := v(e.ctx, e.q, id(2)); err == nil {
-				e.Errorf("%s: %s", name, word)
+			if words, err := v(e.ctx, e.q, ids(2, 2)); err == nil {
+				e.Errorf("%s: %s", name, words)
 			}
 		}
 		e.equal("counts", e.counts(1, 0, 1, 0, 0).Totals, before.Totals)

@@ -1,12 +1,14 @@
 package brokertest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
@@ -117,17 +119,30 @@ func (e *env) length(place int) int64 {
 // names lists the keys of the case.
 func (e *env) names() []string {
 	e.Helper()
+	var mu sync.Mutex
 	var out []string
-	cursor := uint64(0)
-	for {
-		page, next, err := e.rdb.Scan(e.ctx, cursor, e.space.Name()+":*", 1000).Result()
-		e.must(err)
-		out = append(out, page...)
-		if cursor = next; cursor == 0 {
-			slices.Sort(out)
-			return slices.Compact(out)
+	scan := func(ctx context.Context, rdb redis.Cmdable) error {
+		mu.Lock()
+		defer mu.Unlock()
+		cursor := uint64(0)
+		for {
+			page, next, err := rdb.Scan(ctx, cursor, e.space.Name()+":*", 1000).Result()
+			if err != nil {
+				return err
+			}
+			out = append(out, page...)
+			if cursor = next; cursor == 0 {
+				return nil
+			}
 		}
 	}
+	if cluster, ok := e.rdb.(*redis.ClusterClient); ok {
+		e.must(cluster.ForEachMaster(e.ctx, func(ctx context.Context, node *redis.Client) error { return scan(ctx, node) }))
+	} else {
+		e.must(scan(e.ctx, e.rdb))
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // dump is everything that the case has in Redis.

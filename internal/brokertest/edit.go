@@ -34,6 +34,17 @@ var editCases = []testCase{
 		}
 		e.equal("envelope of the running one", e.state(3, broker.StateRunning).Envelope, envelope(3, 0))
 	}},
+	{"edit/a dead job has no time to be changed", func(e *env) {
+		e.inEachState()
+		before := e.dump()
+		for _, due := range []broker.Due{{}, {In: 1000}, {At: e.now() + 60_000}} {
+			e.edit(4, envelope(104, 0), &due, broker.StateDead)
+		}
+		e.unchanged(before)
+		e.edit(4, envelope(104, 3), nil, broker.StateEdited)
+		e.redrive("o", 4)
+		e.claimed(e.claim("s", 1), id(4)) // before job 1: it is more urgent now
+	}},
 	{"edit/conflict", func(e *env) {
 		e.add(1, 1)
 		before := e.dump()
@@ -120,7 +131,7 @@ var editCases = []testCase{
 			switch {
 			case err == nil && word == broker.StateEdited:
 				moves++
-			case err != nil && strings.HasPrefix(err.Error(), "BADCALL"):
+			case err == nil && word == broker.StateMoved:
 				refused++
 			default:
 				e.Fatalf("move %d: %s, %v", i, word, err)

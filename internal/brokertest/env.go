@@ -246,7 +246,7 @@ func (e *env) pastDue(members []string) {
 func (e *env) recoverAll(session string) (calls int, sum broker.Recovery) {
 	e.Helper()
 	for {
-		r, err := e.b.Recover(e.ctx, e.q, session, ttl, crashLimit)
+		r, err := e.b.Recover(e.ctx, e.q, session, ttl, crashLimit, false)
 		e.must(err)
 		if calls++; calls > 50 {
 			e.Fatalf("recovering %s comes to no end", session)

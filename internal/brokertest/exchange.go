@@ -87,6 +87,19 @@ var exchangeCases = []testCase{
 		e.fails(err, broker.ErrLost)
 		e.counts(1, 0, 0, 0, 0)
 	}},
+	{"exchange/what a lost session acknowledges is refused and counted", func(e *env) {
+		late := e.call("nobody", 1)
+		late.Done = []broker.Claim{{ID: id(1), Token: 1}, {ID: id(2), Token: 2}}
+		late.Kept = []broker.Kept{{Claim: broker.Claim{ID: id(3), Token: 3}, Retention: 1000}}
+		e.add(4, 4)
+		_, err := e.send(late)
+		e.fails(err, broker.ErrLost)
+		e.total("refused", 3)
+		_, err = e.send(e.call("nobody", 1))
+		e.fails(err, broker.ErrLost)
+		e.total("refused", 3)
+		e.counts(1, 0, 0, 0, 0)
+	}},
 	{"exchange/an expired session goes on until it is recovered", func(e *env) {
 		e.add(1, 1)
 		e.register("s", "t")

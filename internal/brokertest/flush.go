@@ -39,7 +39,7 @@ var flushCases = []testCase{
 		e.must(e.rdb.ScriptFlush(e.ctx).Err())
 		pipe := e.rdb.TxPipeline()
 		first := e.b.EnqueueTx(e.ctx, pipe, e.q, e.stamp(), []broker.Item{item(1, 0), item(2, 0), item(1, 0)})
-		pipe.Set(e.ctx, e.space.Name()+":mine", "x", 0)
+		pipe.Set(e.ctx, e.space.Name()+":{q}:mine", "x", 0)
 		second := e.b.EnqueueTx(e.ctx, pipe, e.q, e.stamp(), []broker.Item{item(2, 0), item(3, 0)})
 		if _, err := first(); err == nil {
 			e.Error("outcomes before the transaction was executed")

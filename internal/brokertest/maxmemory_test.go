@@ -119,3 +119,17 @@ func (e *env) expire2(sessions ...string) {
 	e.expire(sessions...)
 	e.full(true)
 }
+
+// A run that could not be begun must say so: its own calls would pass for those of the run before.
+func TestFullFences(t *testing.T) {
+	onFullServers(t, func(e *env) {
+		e.fence(1, 0, false)
+		e.resend(place(1, 3), "c", item(1, 0))
+		e.full(true)
+		_, _, err := e.b.Fence(e.ctx, e.q, source, 1, 2, true)
+		e.fails(err, broker.ErrFull)
+		e.fence(1, 3, true) // nothing to write
+		e.full(false)
+		e.fence(2, 3, true)
+	})
+}

@@ -29,7 +29,7 @@ func (e *env) mix(from int) {
 	e.enqueue("", items...)
 	e.register(session, doomed)
 	for n := from; n < from+4; n++ {
-		_, _, err := []verb{e.b.Cancel, e.b.Delete}[n%2](e.ctx, e.q, id(n))
+		_, err := []verb{e.b.Cancel, e.b.Delete}[n%2](e.ctx, e.q, ids(n, n))
 		e.must(err)
 	}
 	f, err := e.b.Get(e.ctx, e.q, id(from+4))

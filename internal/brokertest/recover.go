@@ -9,7 +9,7 @@ import (
 // recover makes one call.
 func (e *env) recover(session string) broker.Recovery {
 	e.Helper()
-	r, err := e.b.Recover(e.ctx, e.q, session, ttl, crashLimit)
+	r, err := e.b.Recover(e.ctx, e.q, session, ttl, crashLimit, false)
 	e.must(err)
 	return r
 }
@@ -96,14 +96,34 @@ var recoverCases = []testCase{
 		e.register("a", "b", "c")
 		e.claim("a", 1)
 		e.expire("a")
-		r, err := e.b.Recover(e.ctx, e.q, "a", ttl, 2)
+		r, err := e.b.Recover(e.ctx, e.q, "a", ttl, 2, false)
 		e.must(err)
 		e.equal("recovery", r, broker.Recovery{Moved: 1, Suspects: 1})
 		e.claimed(e.exchange(e.callSuspect("b", 1)).Jobs, id(1))
 		e.expire("b")
-		r, err = e.b.Recover(e.ctx, e.q, "b", ttl, 1)
+		r, err = e.b.Recover(e.ctx, e.q, "b", ttl, 1, false)
 		e.must(err)
 		e.equal("recovery", r, broker.Recovery{Moved: 1, Dead: 1})
+	}},
+	{"recover/names what ended, where asked", func(e *env) {
+		e.add(1, 3)
+		e.register("a", "b")
+		e.claim("a", 2)
+		e.verb(e.b.Cancel, 2, broker.StateRunning, "")
+		e.expire("a")
+		r, err := e.b.Recover(e.ctx, e.q, "a", ttl, 1, true)
+		e.must(err)
+		e.equal("ended", len(r.Ended), 2)
+		for _, job := range r.Ended {
+			e.equal("dead", job.Dead, job.ID == id(1))
+			kind, _ := wire.Names(job.Envelope)
+			e.equal("kind", string(kind) != "", true)
+		}
+		e.claim("b", 1)
+		e.expire("b")
+		r, err = e.b.Recover(e.ctx, e.q, "b", ttl, 3, true)
+		e.must(err)
+		e.equal("what goes on", r, broker.Recovery{Moved: 1})
 	}},
 	{"recover/a cancel mark wins", func(e *env) {
 		e.enqueue("", item(1, 0), broker.Item{ID: id(2), Envelope: kept(2)}, item(3, 0))

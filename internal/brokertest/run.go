@@ -15,8 +15,8 @@ type testCase struct {
 
 // suite is every case, a file for each transition.
 var suite = [][]testCase{
-	enqueueCases, stampCases, exchangeCases, ackCases, replayCases, ghostCases, suspectCases, wakeCases, failCases, promoteCases,
-	heartbeatCases, reconcileCases, recoverCases, cancelCases, editCases, operatorCases, sweepCases, wrongKeyCases, flushCases,
+	enqueueCases, stampCases, fenceCases, exchangeCases, ackCases, replayCases, ghostCases, suspectCases, wakeCases, failCases, promoteCases,
+	heartbeatCases, reconcileCases, recoverCases, cancelCases, editCases, listCases, peekCases, dropCases, operatorCases, sweepCases, wrongKeyCases, flushCases,
 	memoryCases, processCases, protocolCases,
 }
 

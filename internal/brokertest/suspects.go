@@ -49,6 +49,21 @@ var suspectCases = []testCase{
 		e.claimed(e.exchange(e.callSuspect("s", 1)).Jobs, id(3))
 		e.equal("suspect", e.exchange(e.callSuspect("s", 1)).Suspect, false)
 	}},
+	{"suspects/the first one waits for none that comes later", func(e *env) {
+		e.suspects(1, 2)
+		e.add(3, 4)
+		e.register("s", "a", "b")
+		for _, session := range []string{"a", "b"} {
+			e.claimed(e.claim(session, 2), id(3), id(4))
+			e.expire(session)
+			e.recoverAll(session)
+		}
+		for n := range 4 {
+			job := e.exchange(e.callSuspect("s", 1)).Jobs
+			e.claimed(job, id(n+1))
+			e.ack("s", job)
+		}
+	}},
 	{"suspects/replayed with their mark", func(e *env) {
 		e.suspects(1, 2)
 		e.add(3, 3)

@@ -19,7 +19,12 @@ type step struct {
 // transitions is every call that the broker has, each with something to do.
 func (e *env) transitions(running broker.Claim) []step {
 	session := []string{e.q.Running("s"), e.q.Lanes("s")}
-	state := func(_ broker.State, _ string, err error) error { return err }
+	list := func(state broker.State) func() error {
+		return func() error {
+			_, err := e.b.List(e.ctx, e.q, state, broker.MaxPage, broker.Place{Priority: 9})
+			return err
+		}
+	}
 	return []step{
 		{"enqueue", nil, func() error {
 			later := item(8, 3)
@@ -54,10 +59,10 @@ func (e *env) transitions(running broker.Claim) []step {
 			}
 			return pulses[0].Err
 		}},
-		{"recover", session, func() error { _, err := e.b.Recover(e.ctx, e.q, "s", ttl, crashLimit); return err }},
+		{"recover", session, func() error { _, err := e.b.Recover(e.ctx, e.q, "s", ttl, crashLimit, false); return err }},
 		{"sweep", nil, func() error { _, _, _, err := e.b.Sweep(e.ctx, e.q, "0"); return err }},
-		{"cancel", session[:1], func() error { return state(e.b.Cancel(e.ctx, e.q, id(3))) }},
-		{"delete", session[:1], func() error { return state(e.b.Delete(e.ctx, e.q, id(1))) }},
+		{"cancel", session[:1], func() error { _, err := e.b.Cancel(e.ctx, e.q, ids(3, 3)); return err }},
+		{"delete", session[:1], func() error { _, err := e.b.Delete(e.ctx, e.q, ids(1, 1)); return err }},
 		{"edit", session[:1], func() error {
 			_, err := e.b.Edit(e.ctx, e.q, id(1), envelope(1, 0), envelope(1, 4), nil)
 			return err
@@ -67,7 +72,12 @@ func (e *env) transitions(running broker.Claim) []step {
 		{"resume", nil, func() error { _, err := e.b.Pause(e.ctx, e.q, false); return err }},
 		{"purge ready", nil, func() error { _, _, err := e.b.Purge(e.ctx, e.q, "ready"); return err }},
 		{"purge dead", nil, func() error { _, _, err := e.b.Purge(e.ctx, e.q, "dead"); return err }},
+		{"drop", session, func() error { _, _, err := e.b.Drop(e.ctx, e.q); return err }},
 		{"get", session[:1], func() error { _, err := e.b.Get(e.ctx, e.q, id(3)); return err }},
+		{"list ready", nil, list(broker.StateReady)},
+		{"list running", session[:1], list(broker.StateRunning)},
+		{"list dead", nil, list(broker.StateDead)},
+		{"peek", nil, func() error { _, err := e.b.Peek(e.ctx, e.q); return err }},
 		{"counts", session[:1], func() error { _, err := e.b.Counts(e.ctx, e.q); return err }},
 	}
 }
@@ -96,7 +106,7 @@ func (e *env) wrongKey(err error, key string) {
 var wrongKeyCases = []testCase{
 	{"wrong type/every key, every transition, nothing moves", func(e *env) {
 		steps := e.transitions(e.stage())
-		spare := e.space.Name() + ":spare"
+		spare := e.space.Name() + ":{q}:spare" // in the slot of the keys it stands for
 		try := func(key string, steps []step) {
 			e.Helper()
 			existed := e.rdb.Exists(e.ctx, key).Val() == 1

@@ -2,39 +2,24 @@ package bus
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"net"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
 
 	"github.com/tidemill/tidemill/internal/conn"
+	"github.com/tidemill/tidemill/internal/redistest"
 )
-
-// start runs a subscription and returns what ends it and waits for its result.
-func start(t testing.TB, ctx context.Context, rdb redis.UniversalClient, h Handler, channels ...string) (end func() error) {
-	ctx, cancel := context.WithCancel(ctx)
-	result := make(chan error, 1)
-	go func() { result <- Run(ctx, rdb, channels, h) }()
-	t.Cleanup(cancel)
-	return func() error { cancel(); return <-result }
-}
 
 func TestMessagesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := startPipe(t)
-		rdb, got := srv.client(t), make(record)
-		end := start(t, t.Context(), srv.dedicated(t), got, "b", "a", "b")
-		if first := got.next(t); first != "connected" {
-			t.Fatalf("got %q before Connected", first)
-		}
+		rdb, hub, got := srv.client(t), srv.hub(t, conn.Config{}), make(record)
+		a, b := subscribe(t, hub, Channel, "a", got), subscribe(t, hub, Channel, "b", got)
 		for i := range 50 {
 			channel := string("ab"[i%2])
 			if err := Publish(t.Context(), rdb, channel, fmt.Sprint(i)); err != nil {
@@ -44,12 +29,53 @@ func TestMessagesInOrder(t *testing.T) {
 				t.Fatalf("message %d is %q", i, m)
 			}
 		}
-		before := time.Now()
-		if err := end(); err != nil || time.Since(before) > 0 {
-			t.Fatalf("ended with %v after %v", err, time.Since(before))
+		if s := hub.Stats(); s != (HubStats{Received: 50, Connections: 1, Names: 2, Subscriptions: 2}) {
+			t.Errorf("%+v", s)
 		}
-		if err := Publish(t.Context(), rdb, "a", "nobody listens"); err != nil {
-			t.Fatal(err)
+		before := time.Now()
+		a.Close()
+		b.Close()
+		if took := time.Since(before); took > 0 {
+			t.Errorf("closing took %v", took)
+		}
+		synctest.Wait()
+		if n := srv.Publish("a", "nobody listens"); n != 0 {
+			t.Errorf("%d subscribers are left", n)
+		}
+		if s := hub.Stats(); s.Connections != 0 || s.Subscriptions != 0 || s.Names != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// Receivers of one name share its subscription; patterns tell the channel.
+func TestManyReceivers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := startPipe(t)
+		hub := srv.hub(t, conn.Config{})
+		var one, two, all record = make(chan string, 10), make(chan string, 10), make(chan string, 10)
+		first := subscribe(t, hub, Channel, "prices.a", one)
+		before := srv.requests.Load()
+		subscribe(t, hub, Channel, "prices.a", two)
+		if n := srv.requests.Load() - before; n != 0 {
+			t.Errorf("%d requests for a second receiver", n)
+		}
+		subscribe(t, hub, Pattern, "prices.*", all)
+		srv.Publish("prices.a", "1")
+		srv.Publish("prices.b", "2")
+		if a, b, c, d := one.next(t), two.next(t), all.next(t), all.next(t); a != "prices.a=1" || b != a || c != a || d != "prices.b=2" {
+			t.Errorf("%q %q %q %q", a, b, c, d)
+		}
+		first.Close()
+		first.Close()
+		if n := srv.Publish("prices.a", "3"); n != 2 {
+			t.Errorf("%d subscriptions", n)
+		}
+		if b, c := two.next(t), all.next(t); b != "prices.a=3" || c != b || len(one) != 0 {
+			t.Errorf("%q %q %d", b, c, len(one))
+		}
+		if n := srv.dials.Load(); n != 1 {
+			t.Errorf("%d connections", n)
 		}
 	})
 }
@@ -59,12 +85,10 @@ func TestReconnects(t *testing.T) {
 		srv := startPipe(t)
 		got := make(record)
 		var log bytes.Buffer
-		end := start(t, zerolog.New(&log).WithContext(t.Context()), srv.dedicated(t), got, "ch")
+		hub := srv.hub(t, conn.Config{Logger: zerolog.New(&log)})
+		subscribe(t, hub, Channel, "ch", got)
 		began := time.Now()
 		for range 20 {
-			if first := got.next(t); first != "connected" {
-				t.Fatalf("got %q, want Connected after each reconnect", first)
-			}
 			if n := srv.Publish("ch", "x"); n != 1 {
 				t.Fatalf("%d subscribers", n)
 			}
@@ -72,18 +96,19 @@ func TestReconnects(t *testing.T) {
 				t.Fatalf("got %q", m)
 			}
 			srv.cut()
+			got.gap(t)
 		}
 		if took := time.Since(began); took > 20*reconnects.Cap || took < 5*time.Second {
 			t.Errorf("20 reconnects took %v", took)
 		}
-		if n := srv.dials.Load(); n > 21 {
-			t.Errorf("%d connections for 20 subscriptions: go-redis reconnects beside us", n)
+		if n := srv.dials.Load(); n != 21 {
+			t.Errorf("%d connections for 20 reconnects", n)
 		}
 		if lines := strings.Count(log.String(), "\n"); lines < 1 || lines > 4 {
 			t.Errorf("log:\n%s", log.String())
 		}
-		if err := end(); err != nil {
-			t.Fatal(err)
+		if s := hub.Stats(); s.Reconnects != 20 || s.Gaps != 20 || s.Connections != 1 {
+			t.Errorf("%+v", s)
 		}
 	})
 }
@@ -92,9 +117,7 @@ func TestReconnects(t *testing.T) {
 func TestIdleIsCheap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := startPipe(t)
-		got := make(record)
-		end := start(t, t.Context(), srv.dedicated(t), got, "ch")
-		got.next(t)
+		subscribe(t, srv.hub(t, conn.Config{}), Channel, "ch", make(record))
 		before := srv.requests.Load()
 		time.Sleep(24 * time.Hour)
 		rate := float64(srv.requests.Load()-before) / (24 * 60 * 60)
@@ -104,9 +127,6 @@ func TestIdleIsCheap(t *testing.T) {
 		if n := srv.dials.Load(); n != 1 {
 			t.Errorf("%d connections made", n)
 		}
-		if err := end(); err != nil {
-			t.Fatal(err)
-		}
 	})
 }
 
@@ -114,52 +134,68 @@ func TestIdleIsCheap(t *testing.T) {
 func TestDeadSocketIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := startPipe(t)
-		got := make(record)
+		got := &gaps{}
 		var log bytes.Buffer
-		end := start(t, zerolog.New(&log).WithContext(t.Context()), srv.dedicated(t), got, "ch")
-		got.next(t)
+		subscribe(t, srv.hub(t, conn.Config{Logger: zerolog.New(&log)}), Channel, "ch", got)
 		time.Sleep(10 * time.Second)
 		srv.dead.Store(true)
 		died := time.Now()
 		time.Sleep(time.Minute)
 		srv.dead.Store(false)
 		back := time.Now()
-		if m := <-got; m != "connected" {
-			t.Fatalf("got %q", m)
+		time.Sleep(connecting + reconnects.Cap)
+		all := got.read()
+		if len(all) != 1 {
+			t.Fatalf("%d gaps\n%s", len(all), log.String())
 		}
-		if took := time.Since(back); took > connecting+reconnects.Cap {
-			t.Errorf("found again after %v", took)
+		if g := all[0]; g.From.After(died) || died.Sub(g.From) > silence || g.To.Before(back) || !strings.Contains(g.Reason, "no sign of life") {
+			t.Errorf("%+v; it died at %v and was back at %v", g, died, back)
 		}
 		if lines := strings.Count(log.String(), "\n"); lines < 1 || lines > 4 || !strings.Contains(log.String(), "no sign of life") {
-			t.Errorf("log after %v:\n%s", time.Since(died), log.String())
-		}
-		if err := end(); err != nil {
-			t.Fatal(err)
+			t.Errorf("log:\n%s", log.String())
 		}
 	})
 }
 
-// slow is a Handler that takes its time.
+// gaps is a Receiver that keeps the gaps it is told of.
+type gaps struct {
+	mu  sync.Mutex
+	all []Gap
+}
+
+func (g *gaps) Message(string, []byte) {}
+func (g *gaps) Ended(error)            {}
+func (g *gaps) Missed(one Gap) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all = append(g.all, one)
+}
+
+func (g *gaps) read() []Gap {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.all
+}
+
+// slow is a Receiver that takes its time.
 type slow struct {
 	record
 	d time.Duration
 }
 
-func (s slow) Message(channel, payload string) {
+func (s slow) Message(channel string, payload []byte) {
 	time.Sleep(s.d)
 	s.record.Message(channel, payload)
 }
 
-func TestSlowHandlerIsNotDead(t *testing.T) {
+func TestSlowReceiverIsNotDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := startPipe(t)
-		rdb, got := srv.client(t), make(record, 10)
-		end := start(t, t.Context(), srv.dedicated(t), slow{got, 5 * time.Minute}, "ch")
-		<-got
+		srv := redistest.NewBubble(t)
+		got := make(record, 10)
+		hub := hubOf(t, srv.Client())
+		subscribe(t, hub, Channel, "ch", slow{got, 5 * time.Minute})
 		for range 3 {
-			if err := Publish(t.Context(), rdb, "ch", "x"); err != nil {
-				t.Fatal(err)
-			}
+			srv.M.Publish("ch", "x")
 			time.Sleep(47 * time.Second)
 		}
 		for range 3 {
@@ -167,74 +203,94 @@ func TestSlowHandlerIsNotDead(t *testing.T) {
 				t.Fatalf("got %q", m)
 			}
 		}
-		if n := srv.dials.Load(); n != 2 { // the publisher's and ours
-			t.Errorf("%d connections made", n)
-		}
-		if err := end(); err != nil {
-			t.Fatal(err)
+		if s := hub.Stats(); s.Reconnects != 0 || s.Received != 3 {
+			t.Errorf("%+v", s)
 		}
 	})
 }
 
-// TestEndsWhileConnecting meets a server that accepts and never answers.
-func TestEndsWhileConnecting(t *testing.T) {
+// A gap begins where it is known that all has arrived: at the ping behind the last messages.
+func TestGapBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		srv := startPipe(t)
-		srv.dead.Store(true)
-		var log bytes.Buffer
-		end := start(t, zerolog.New(&log).WithContext(t.Context()), srv.dedicated(t), make(record), "ch")
-		time.Sleep(time.Second)
-		before := time.Now()
-		if err := end(); err != nil || time.Since(before) > connecting {
-			t.Errorf("ended with %v after %v", err, time.Since(before))
+		srv := redistest.NewBubble(t)
+		got := &gaps{}
+		hub := hubOf(t, srv.Client())
+		subscribe(t, hub, Channel, "ch", got)
+		subscribed := time.Now()
+		time.Sleep(3 * time.Second)
+		srv.Cut()
+		time.Sleep(2 * time.Second)
+		for range 20 {
+			srv.M.Publish("ch", "x")
+			time.Sleep(100 * time.Millisecond)
+		}
+		last := time.Now()
+		time.Sleep(10 * time.Second)
+		srv.Cut()
+		cut := time.Now()
+		time.Sleep(2 * time.Second)
+		all := got.read()
+		if len(all) != 2 {
+			t.Fatalf("%d gaps", len(all))
+		}
+		first, second := all[0], all[1]
+		if took := first.To.Sub(first.From); !first.From.Equal(subscribed) || took < 3*time.Second || took > 4*time.Second {
+			t.Errorf("%+v; subscribed at %v", first, subscribed)
+		}
+		if first.Reason != "connection lost: EOF" {
+			t.Errorf("the reason is %q", first.Reason)
+		}
+		if off := second.From.Sub(last); off < -markEvery || off > markEvery || !second.To.After(cut) {
+			t.Errorf("%+v; the last message was at %v", second, last)
 		}
 	})
 }
 
-func TestEndsWhileWaiting(t *testing.T) {
+// A receiver may leave from within.
+func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var dials atomic.Int64
-		rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", Dialer: func(context.Context, string, string) (net.Conn, error) {
-			dials.Add(1)
-			return nil, &net.OpError{Op: "dial", Err: errors.New("refused")}
-		}})
-		defer func() { _ = rdb.Close() }()
-		end := start(t, t.Context(), rdb, make(record), "ch")
+		srv := redistest.NewBubble(t)
+		hub := hubOf(t, srv.Client())
+		var one leaver
+		one.sub = subscribe(t, hub, Channel, "ch", &one)
+		srv.M.Publish("ch", "x")
+		synctest.Wait()
+		if n := srv.M.Publish("ch", "y"); n != 0 || one.n != 1 {
+			t.Errorf("%d subscriptions, %d messages", n, one.n)
+		}
+	})
+}
+
+type leaver struct {
+	gaps
+	sub *Sub
+	n   int
+}
+
+func (l *leaver) Message(string, []byte) {
+	l.n++
+	l.sub.Leave()
+}
+
+// Something on the way has forgotten the connection: no error, no end, and new ones work.
+func TestHalfOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := redistest.NewBubble(t)
+		got := &gaps{}
+		subscribe(t, hubOf(t, srv.Client()), Channel, "ch", got)
 		time.Sleep(time.Minute)
-		if n := dials.Load(); n < 60 || n > 150 { // a wait of 0.5 to 1 s
-			t.Errorf("%d dials in a minute", n)
+		srv.BlackHole(false)
+		began := time.Now()
+		redistest.WaitFor(t, 2*silence, func() bool { return len(got.read()) > 0 }, "the gap")
+		g := got.read()[0]
+		if took := time.Since(began); took > silence+patience+reconnects.Cap || g.From.After(began) || began.Sub(g.From) > silence {
+			t.Errorf("%+v; it was cut at %v, told after %v", g, began, took)
 		}
-		if err := end(); err != nil {
-			t.Fatal(err)
+		if g.Reason != "connection lost: no sign of life for 35s" {
+			t.Errorf("the reason is %q", g.Reason)
 		}
-	})
-}
-
-func TestWhatCannotWork(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := startPipe(t)
-		rdb := srv.client(t)
-		if err := Run(t.Context(), rdb, nil, make(record)); err == nil {
-			t.Error("no channels is accepted")
-		}
-		_ = rdb.Close()
-		if err := Run(t.Context(), rdb, []string{"ch"}, make(record)); !errors.Is(err, redis.ErrClosed) {
-			t.Errorf("a closed client: %v", err)
-		}
-		if err := Publish(t.Context(), rdb, "ch", "x"); !errors.Is(err, redis.ErrClosed) {
-			t.Errorf("publish on a closed client: %v", err)
-		}
-		other := srv.client(t)
-		srv.dead.Store(true)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := Publish(ctx, other, "ch", "x"); !errors.Is(err, conn.ErrUnavailable) {
-			t.Errorf("publish to a dead server: %v", err)
-		}
-		ended, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := Run(ended, rdb, []string{"ch"}, make(record)); err != nil {
-			t.Errorf("an ended context: %v", err)
+		if n := srv.M.Publish("ch", "x"); n != 2 { // the server has not heard of the old one's end
+			t.Errorf("%d subscriptions", n)
 		}
 	})
 }

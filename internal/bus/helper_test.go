@@ -1,11 +1,8 @@
 package bus
 
 import (
-	"bufio"
 	"context"
-	"io"
 	"net"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,18 +44,19 @@ func (s *pipeServer) client(t testing.TB) *redis.Client {
 	return rdb
 }
 
-// dedicated is a client as the programs use one for their subscription.
-func (s *pipeServer) dedicated(t testing.TB) redis.UniversalClient {
-	set, err := conn.Wrap(s.client(t), conn.Config{})
+// hub is that of a Set around a client of the server.
+func (s *pipeServer) hub(t testing.TB, cfg conn.Config) *Hub {
+	return hubOf(t, s.client(t), cfg)
+}
+
+func hubOf(t testing.TB, rdb redis.UniversalClient, cfg ...conn.Config) *Hub {
+	t.Helper()
+	set, err := conn.Wrap(rdb, append(cfg, conn.Config{})[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = set.Close() })
-	client, err := set.Dedicated("subscription", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
+	return HubOf(set)
 }
 
 func (s *pipeServer) dial(context.Context, string, string) (net.Conn, error) {
@@ -102,11 +100,19 @@ func (s *pipeServer) cut() {
 	s.conns = nil
 }
 
-// record is a Handler that hands everything to the test.
+// record is a Receiver that hands everything to the test.
 type record chan string
 
-func (r record) Connected()                      { r <- "connected" }
-func (r record) Message(channel, payload string) { r <- channel + "=" + payload }
+func (r record) Message(channel string, payload []byte) { r <- channel + "=" + string(payload) }
+func (r record) Missed(g Gap)                           { r <- "gap: " + g.Reason }
+
+// Ended is not waited for: most tests have ended themselves by then.
+func (r record) Ended(err error) {
+	select {
+	case r <- "ended: " + err.Error():
+	default:
+	}
+}
 
 func (r record) next(t testing.TB) string {
 	t.Helper()
@@ -119,39 +125,27 @@ func (r record) next(t testing.TB) string {
 	}
 }
 
-// startRedis runs a real redis-server on addr, or on a free loopback port if
-// that is empty. stop ends it by its own process.
-func startRedis(t testing.TB, addr string) (at string, stop func()) {
+// gap is next for one that is to be a gap.
+func (r record) gap(t testing.TB) {
 	t.Helper()
-	for range 5 { // the free port may be taken before the server binds it
-		at = addr
-		if at == "" {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			at = listener.Addr().String()
-			_ = listener.Close()
-		}
-		_, port, _ := net.SplitHostPort(at)
-		cmd := exec.Command("redis-server", "-")
-		cmd.Stdin = strings.NewReader("bind 127.0.0.1\nport " + port + "\nsave \"\"\ndir " + t.TempDir() + "\n")
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatalf("a real redis-server is needed (apt-get install redis-server): %v", err)
-		}
-		stop = sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-		t.Cleanup(stop)
-		for scan := bufio.NewScanner(out); scan.Scan(); {
-			if strings.Contains(scan.Text(), "Ready to accept connections") {
-				go func() { _, _ = io.Copy(io.Discard, out) }()
-				return at, stop
-			}
-		}
+	if got := r.next(t); !strings.HasPrefix(got, "gap: ") {
+		t.Fatalf("got %q, want a gap", got)
 	}
-	t.Fatal("redis-server did not start")
-	return "", nil
 }
+
+// subscribe is Subscribe for one that is to succeed.
+func subscribe(t testing.TB, h *Hub, kind Kind, name string, r Receiver) *Sub {
+	t.Helper()
+	s, err := h.Subscribe(t.Context(), kind, name, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// tally is a Receiver that counts.
+type tally struct{ messages, gaps, ends atomic.Int64 }
+
+func (c *tally) Message(string, []byte) { c.messages.Add(1) }
+func (c *tally) Missed(Gap)             { c.gaps.Add(1) }
+func (c *tally) Ended(error)            { c.ends.Add(1) }

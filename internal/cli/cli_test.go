@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/tidemill/tidemill/internal/conn"
 	"github.com/tidemill/tidemill/queue"
 )
 
@@ -27,7 +29,13 @@ func TestAddressAndRedact(t *testing.T) {
 		{"redis://[::1]:7000", "[::1]:7000", "redis://[::1]:7000"},
 		{"unix:///run/redis.sock?db=1", "/run/redis.sock", "unix:///run/redis.sock?db=1"},
 		{"unix://:secret@/run/redis.sock", "/run/redis.sock", "unix://:***@/run/redis.sock"},
+		{"redis+sentinel://u:secret@a,b:7000/mymaster/2?sentinel_password=secret", "a:26379,b:7000 (Sentinel, mymaster)",
+			"redis+sentinel://u:***@a,b:7000/mymaster/2?sentinel_password=***"},
+		{"rediss+cluster://:secret@a:1,[::1]:2", "a:1,[::1]:2 (Cluster)", "rediss+cluster://:***@a:1,[::1]:2"},
+		{"redis+cluster://a", "a:6379 (Cluster)", "redis+cluster://a"},
 		// Whatever cannot be read safely is not shown.
+		{"redis+cluster://:se/cret@a,b", "the Redis URL", "redis+cluster://***"},
+		{"redis+sentinel://a,b/m?sentinel_password=x@secret", "the Redis URL", "redis+sentinel://***"},
 		{"redis://:se/cret@db", "the Redis URL", "redis://***"},
 		{"redis://:se#cret@db", "the Redis URL", "redis://***"},
 		{"redis://:se?cret@db", "the Redis URL", "redis://***"},
@@ -46,6 +54,48 @@ func TestAddressAndRedact(t *testing.T) {
 	}
 }
 
+// A URL without its scheme is shown with the one that was meant, unless there may be a password in it.
+func TestNoScheme(t *testing.T) {
+	const forms = `: it has no "://"; want redis://[user:password@]host[:port][/db], or another scheme: rediss, unix, redis+sentinel, redis+cluster`
+	for url, want := range map[string]string{
+		"localhost:7600":       `--redis "localhost:7600": it has no "://"; did you mean redis://localhost:7600?`,
+		"10.0.0.1/2":           `--redis "10.0.0.1/2": it has no "://"; did you mean redis://10.0.0.1/2?`,
+		"[::1]:7000":           `--redis "[::1]:7000": it has no "://"; did you mean redis://[::1]:7000?`,
+		"/run/redis.sock":      `--redis "/run/redis.sock": it has no "://"; did you mean unix:///run/redis.sock?`,
+		":s3cret@db:7000":      "--redis" + forms,
+		"user:s3cret@db":       "--redis" + forms,
+		"/s3cret@db":           "--redis" + forms,
+		"user:s3cret":          "--redis" + forms,
+		":s3cret":              "--redis" + forms,
+		"redis:/u:s3cret@db:1": "--redis" + forms,
+		"redis://localhost":    "",
+	} {
+		conn, err := connection("--redis", url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = conn.Check()
+		if got := fmt.Sprint(err); err == nil && want != "" || err != nil && got != want || err != nil && Report(io.Discard, "x", err) != CodeUsage {
+			t.Errorf("%s: %v\nwant %s", url, err, want)
+		}
+	}
+}
+
+func TestWriteHours(t *testing.T) {
+	for text, want := range map[string]string{
+		"1d": "24h", "2w": "336h", "1d12h": "36h", "1d30m5s": "24h30m5s", "9999d": "239976h", "9999w": "1679832h",
+		"d": "", "1.5d": "", "-1d": "", "1day": "", "1d 2h": "", "1d2d": "", "90s": "", "5": "", "100000d": "", "1d99999999999h": "",
+		"1d99999999999999m": "",
+	} {
+		if want != "" {
+			want = "for " + text + " write " + want
+		}
+		if got := WriteHours(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestNearest(t *testing.T) {
 	names := []string{"queue", "max_attempts", "in", "id", "at", "expire_in", "expire_at"}
 	for typed, want := range map[string]string{
@@ -55,18 +105,6 @@ func TestNearest(t *testing.T) {
 	} {
 		if got := Nearest(typed, names); got != want {
 			t.Errorf("Nearest(%q) = %q, want %q", typed, got, want)
-		}
-	}
-}
-
-func TestDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"abc", "axc", 1}, {"abc", "acb", 1}, {"abcd", "bcd", 1},
-		{"kitten", "sitting", 3}, {"äb", "ab", 1}, {"ab", "ba", 1}} {
-		if got := distance(c.a, c.b); got != c.want {
-			t.Errorf("distance(%q, %q) = %d, want %d", c.a, c.b, got, c.want)
 		}
 	}
 }
@@ -85,11 +123,23 @@ func TestUnreachable(t *testing.T) {
 		{FromEnv, late, "nothing answers at db:6379 (timed out); start one on this machine with: worker dev (and REDIS_URL unset)"},
 		{FromDefault, context.DeadlineExceeded, "nothing answers at db:6379 (timed out); start one with: worker dev"},
 		{FromDefault, errors.New("LOADING Redis is loading"), "LOADING Redis is loading"},
+		{FromFlag, errors.New("NOPERM no"), "NOPERM no; docs/topologies.md has the ACL rules that are enough"},
+		{FromFlag, &net.OpError{Op: "dial", Err: fmt.Errorf("%w: %w", conn.ErrNoTLS, context.DeadlineExceeded)},
+			"db:6379 takes connections, but does not answer with TLS (the handshake timed out); if it is a plain server, use redis://"},
+		{FromFlag, &net.OpError{Op: "dial", Err: fmt.Errorf("%w: %w", conn.ErrNoTLS, io.EOF)},
+			"db:6379 takes connections, but does not answer with TLS (it broke the handshake off); if it is a plain server, use redis://"},
+		{FromFlag, &net.OpError{Op: "remote error", Err: errors.New("bad certificate")}, "remote error: bad certificate"},
+		{FromFlag, &net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, "read: read: connection reset by peer"},
 	} {
 		err := &Unreachable{Addr: "db:6379", From: c.from, Err: c.err}
 		if err.Error() != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%v\nwant %s", err, c.want)
 		}
+	}
+	// Of several servers the error says which are silent.
+	err := &Unreachable{Addr: "a:6379,b:6379 (Cluster)", From: FromFlag, Err: refused}
+	if err.Error() != refused.Error() {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -170,6 +220,13 @@ func TestRun(t *testing.T) {
 		{"terminated", nil, fmt.Errorf("while reading: %w", &SignalError{syscall.SIGTERM}), 143, "prog: while reading: terminated\n"},
 		{"unknown flag", []string{"--colour"}, nil, 2, "prog: unknown flag: --colour (did you mean --color?)\nsee 'prog --help'\n"},
 		{"too many args", []string{"a"}, nil, 2, "prog: unknown command \"a\" for \"prog\"\nsee 'prog --help'\n"},
+		{"duration in days", []string{"--drain", "2d"}, nil, 2, "prog: invalid argument \"2d\" for \"--drain\" flag: \"2d\" is not a duration: " +
+			"want a number and its unit, such as 90s or 1h30m; for 2d write 48h\nsee 'prog --help'\n"},
+		{"no duration", []string{"--drain", "soon"}, nil, 2, "prog: invalid argument \"soon\" for \"--drain\" flag: \"soon\" is not a duration: " +
+			"want a number and its unit, such as 90s or 1h30m\nsee 'prog --help'\n"},
+		{"no number", []string{"--most", "x"}, nil, 2, "prog: invalid argument \"x\" for \"--most\" flag: want a whole number\nsee 'prog --help'\n"},
+		{"huge number", []string{"--most", "99999999999999999999"}, nil, 2, "prog: invalid argument \"99999999999999999999\" for \"--most\" flag: " +
+			"out of range\nsee 'prog --help'\n"},
 		{"unknown flag below", []string{"sub", "--x"}, nil, 2, "prog: unknown flag: --x\nsee 'prog sub --help'\n"},
 		{"too many args below", []string{"sub", "a", "b"}, nil, 2, "prog: accepts at most 1 arg(s), received 2\nsee 'prog sub --help'\n"},
 		{"usage below", []string{"sub"}, Usage(fault), 2, "prog: it broke\nsee 'prog sub --help'\n"},
@@ -179,6 +236,8 @@ func TestRun(t *testing.T) {
 			run := func(*cobra.Command, []string) error { return c.err }
 			root := &cobra.Command{Use: "prog", Args: cobra.NoArgs, RunE: run}
 			root.Flags().Bool("color", false, "")
+			root.Flags().Duration("drain", 0, "")
+			root.Flags().Int("most", 0, "")
 			root.AddCommand(&cobra.Command{Use: "sub", Args: cobra.MaximumNArgs(1), RunE: run})
 			var stderr bytes.Buffer
 			root.SetErr(&stderr)

@@ -16,6 +16,7 @@ func Run(ctx context.Context, root *cobra.Command) int {
 	root.Version = Version()
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
+	completions(root)
 	prepare(root)
 	cmd, err := root.ExecuteContextC(ctx)
 	if isCobras(err) {
@@ -60,5 +61,5 @@ func flagError(cmd *cobra.Command, err error) error {
 			err = fmt.Errorf("%w (did you mean --%s?)", err, name)
 		}
 	}
-	return Usage(err)
+	return Usage(invalidValue(err))
 }

@@ -14,6 +14,9 @@ const (
 	MinConnections = 4
 
 	keptForSmall = MinConnections - 1
+	// keptInCluster leaves room for 16 blocking connections there, and for a
+	// second worker in the process.
+	keptInCluster = 24
 )
 
 // budget returns the number of connections that cfg allows.
@@ -30,20 +33,40 @@ func (cfg Config) budget() (int, error) {
 }
 
 // sizePools gives the shared client its part of the budget, four fifths unless
-// the URL asks for other sizes, and returns that part.
+// the URL asks for other sizes, and returns that part. In a Cluster, where
+// workers block on a connection for each queue, more is left for those. A
+// client for reads from replicas gets a fifth of the part, without a share of
+// its own in what the URL asks for.
+func (t *target) sizePools(opt *redis.Options, limit int) (readers, part int, err error) {
+	room, usual := limit-keptForSmall, limit-limit/5
+	if t.kind == inCluster {
+		usual = max(limit/2, limit-keptInCluster)
+	}
+	if t.replicas {
+		readers = max(min(room, usual)/5, 1)
+		if readers >= room {
+			return 0, 0, fmt.Errorf("%w: read_from=replica wants a connection of its own: MaxConnections must be at least %d",
+				ErrConfig, MinConnections+1)
+		}
+	}
+	part, err = sizePools(opt, limit, min(room, usual)-readers, readers)
+	return readers, part, err
+}
+
+// sizePools sizes the pools to usual connections where the URL asks for none,
+// and returns how many they and the others have together.
 //
 // go-redis puts a second pool for pipelines beside the first, outside of
 // MaxActiveConns and 10 connections large. It is turned off unless the URL asks
 // for one, and counted then. A pool never has more than PoolSize connections in
 // use, since each needs one of PoolSize turns.
-func sizePools(opt *redis.Options, limit int) (int, error) {
+func sizePools(opt *redis.Options, limit, usual, others int) (int, error) {
 	pipeline := max(opt.PipelinePoolSize, 0)
 	room := limit - keptForSmall
 	if opt.PoolSize == 0 {
-		part := min(room, limit-limit/5)
-		opt.PoolSize = max(part-pipeline, 1)
+		opt.PoolSize = max(usual-pipeline, 1)
 	}
-	part := opt.PoolSize + pipeline
+	part := opt.PoolSize + pipeline + others
 	if part > room {
 		return 0, fmt.Errorf("%w: pool_size=%d and pipeline_pool_size=%d want %d connections, of MaxConnections=%d only %d are "+
 			"for commands (%d are kept for blocking calls, heartbeat and subscription): MaxConnections must be at least %d",

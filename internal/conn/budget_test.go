@@ -52,7 +52,7 @@ func TestPoolSizes(t *testing.T) {
 		{50, 0, -1, 40, -1, 40},
 	} {
 		opt := &redis.Options{PoolSize: c.pool, PipelinePoolSize: c.pipeline}
-		shared, err := sizePools(opt, c.limit)
+		_, shared, err := new(target).sizePools(opt, c.limit)
 		if err != nil || shared != c.shared || opt.PoolSize != c.wantPool || opt.PipelinePoolSize != c.wantPipeline {
 			t.Errorf("%+v: got pool %d pipeline %d shared %d, %v", c, opt.PoolSize, opt.PipelinePoolSize, shared, err)
 		}

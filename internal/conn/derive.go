@@ -3,6 +3,7 @@ package conn
 import (
 	"context"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -32,7 +33,6 @@ func small(opt *redis.Options, n int, name string) *redis.Options {
 	o := *opt
 	ours(&o, n)
 	o.ClientName = name
-	o.Dialer = heedContext(o.Dialer)
 	o.PipelinePoolSize = -1
 	o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns, o.MaxConcurrentDials = 0, 0, 0, 0
 	return &o
@@ -42,6 +42,7 @@ func small(opt *redis.Options, n int, name string) *redis.Options {
 // to primaries only, whatever the client it comes from prefers for reads.
 func smallCluster(opt *redis.ClusterOptions, n int, name string) *redis.ClusterOptions {
 	o := *opt
+	o.Addrs = slices.Clone(o.Addrs) // go-redis appends the nodes that it finds to it
 	o.MaxRetries = -1
 	o.Protocol = 2
 	o.DisableIdentity = true
@@ -52,14 +53,12 @@ func smallCluster(opt *redis.ClusterOptions, n int, name string) *redis.ClusterO
 	o.DialTimeout = orDefault(o.DialTimeout, dialTimeout)
 	o.ReadTimeout = orDefault(o.ReadTimeout, ioTimeout)
 	o.WriteTimeout = orDefault(o.WriteTimeout, ioTimeout)
+	o.DisableRoutingPolicies = true // what is sent has keys; the policies cost a COMMAND for each client
 	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
 	if o.MaxRedirects == 0 { // go-redis keeps "off" (-1) as 0 after its set-up, and would read 0 as 3
 		o.MaxRedirects = -1
 	}
 	o.ClientName = name
-	if o.Dialer != nil { // nil: each node makes its own, with its TLS settings
-		o.Dialer = heedContext(o.Dialer)
-	}
 	o.PoolSize = n
 	o.PipelinePoolSize = -1
 	o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns, o.MaxConcurrentDials = 0, 0, 0, 0
@@ -76,14 +75,3 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 }
 
 type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
-
-// heedContext makes a caller's dialer refuse an ended context, as net.Dialer
-// does: that is how package bus keeps go-redis from reconnecting by itself.
-func heedContext(dial dialFunc) dialFunc {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		return dial(ctx, network, addr)
-	}
-}

@@ -49,5 +49,5 @@ func handshakeFault(network, addr string, err error) error {
 	if !broken && (op != nil || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, io.EOF)) {
 		return err
 	}
-	return &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("no TLS handshake with %s (if it does not speak TLS, use redis://): %w", addr, err)}
+	return &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%w with %s (if it does not speak TLS, use redis://): %w", ErrNoTLS, addr, err)}
 }

@@ -21,6 +21,8 @@ var (
 	ErrUnavailable = errors.New("redis is unavailable")
 	// ErrAuth means that the server wants other credentials.
 	ErrAuth = errors.New("redis refused the credentials")
+	// ErrPermission means that the user may not do what was asked.
+	ErrPermission = errors.New("redis user lacks a permission")
 	// ErrReadOnly means that the server is a replica.
 	ErrReadOnly = errors.New("redis is a read-only replica")
 	// ErrUnsupported means that the server must not be used as it is: too old, or
@@ -30,16 +32,19 @@ var (
 	ErrFull = errors.New("redis is full")
 	// ErrConfig means that the URL or the Config is faulty; Redis was not asked.
 	ErrConfig = errors.New("redis connection settings are faulty")
+	// ErrNoTLS means that a server took the connection and did not answer the TLS
+	// handshake: most likely it does not speak TLS.
+	ErrNoTLS = errors.New("no TLS handshake")
 )
 
 // busyCodes are the first words of server errors that pass by themselves.
 var busyCodes = []string{
-	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF",
+	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MOVED", "ASK", "UNBLOCKED", "BUSY", "NOREPLICAS", "MISCONF",
 	"ERR max number of clients reached",
 }
 
-// Classify wraps err in the kind it belongs to: ErrUnavailable, ErrFull or
-// ErrAuth. Errors of no kind, of a kind already, or of the caller's own context
+// Classify wraps err in the kind it belongs to: ErrUnavailable, ErrFull, ErrAuth
+// or ErrPermission. Errors of no kind, of a kind already, or of the caller's own context
 // come back unchanged, and nil stays nil.
 func Classify(err error) error {
 	kind := kindOf(err)
@@ -98,6 +103,9 @@ func kindOfReply(err error) error {
 	if redis.IsAuthError(err) {
 		return ErrAuth
 	}
+	if isPermission(err) {
+		return ErrPermission
+	}
 	for _, code := range busyCodes {
 		if rest, found := strings.CutPrefix(text, code); found && (rest == "" || rest[0] == ' ') {
 			return ErrUnavailable
@@ -110,3 +118,22 @@ func kindOfReply(err error) error {
 	}
 	return nil
 }
+
+// isPermission tells that the server's ACL refused a command, key or channel. A
+// script's own commands are refused with the code behind other words.
+func isPermission(err error) bool {
+	return redis.IsPermissionError(err) || strings.Contains(err.Error(), "NOPERM ") || strings.Contains(err.Error(), "ACL failure in script")
+}
+
+// several is the errors of several servers, on one line.
+type several []error
+
+func (e several) Error() string {
+	texts := make([]string, len(e))
+	for i, err := range e {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (e several) Unwrap() []error { return e }

@@ -38,9 +38,7 @@ func TestClassify(t *testing.T) {
 		{errors.New("anything"), nil},
 		{reply("ERR unknown command"), nil},
 		{reply("WRONGTYPE Operation against a key"), nil},
-		{reply("NOPERM this user has no permissions"), nil},
 		{reply("BUSYGROUP Consumer Group name already exists"), nil},
-		{reply("MOVED 1 127.0.0.1:1"), nil},
 		{context.Canceled, nil},
 		{context.DeadlineExceeded, nil},
 		{fmt.Errorf("deep: %w", fmt.Errorf("deeper: %w", context.DeadlineExceeded)), nil},
@@ -63,6 +61,8 @@ func TestClassify(t *testing.T) {
 		{reply("ERR Error running script (call to f_1): @user_script:1: -READONLY You can't write against a read only replica."), ErrUnavailable},
 		{reply("MASTERDOWN Link with MASTER is down"), ErrUnavailable},
 		{reply("CLUSTERDOWN Hash slot not served"), ErrUnavailable},
+		{reply("MOVED 1234 127.0.0.1:7001"), ErrUnavailable},
+		{reply("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"), ErrUnavailable},
 		{reply("TRYAGAIN Multiple keys request during rehashing of slot"), ErrUnavailable},
 		{reply("BUSY Redis is busy running a script"), ErrUnavailable},
 		{reply("NOREPLICAS Not enough good replicas to write."), ErrUnavailable},
@@ -73,10 +73,12 @@ func TestClassify(t *testing.T) {
 		{reply("OOM command not allowed when used memory > 'maxmemory'."), ErrFull},
 		{reply("ERR Error running script: @user_script:1: -OOM command not allowed when used memory > 'maxmemory'."), ErrFull},
 		{reply("NOAUTH Authentication required."), ErrAuth},
+		{reply("NOPERM this user has no permissions"), ErrPermission},
+		{reply("ERR Error running script: The user executing the script can't access at least one of the keys: NOPERM x"), ErrPermission},
 		{reply("WRONGPASS invalid username-password pair"), ErrAuth},
 	} {
 		got := Classify(c.err)
-		for _, kind := range []error{ErrUnavailable, ErrFull, ErrAuth, ErrReadOnly, ErrUnsupported, ErrConfig} {
+		for _, kind := range []error{ErrUnavailable, ErrFull, ErrAuth, ErrPermission, ErrReadOnly, ErrUnsupported, ErrConfig} {
 			if errors.Is(got, kind) != (kind == c.kind) {
 				t.Errorf("%v: is %q = %v", c.err, kind, errors.Is(got, kind))
 			}

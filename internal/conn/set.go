@@ -1,10 +1,11 @@
 package conn
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/rs/zerolog"
@@ -30,61 +31,27 @@ type Config struct {
 // Set is the connections of a process. Safe for concurrent use.
 type Set struct {
 	shared redis.UniversalClient
+	reader redis.UniversalClient // of replicas; nil = inspection reads are not told from others
 	owned  bool
+	stop   func() // ends what Open started; nil where it started nothing
 	addr   string
 	name   string
-	limit  int
+	log    zerolog.Logger
+
+	bySentinel bool // it follows the primary that Sentinels name
 
 	single  *redis.Options        // what small clients are derived from,
 	cluster *redis.ClusterOptions // one of the two
+	silence *silence              // nil of a client that was passed in
 
-	mu     sync.Mutex
-	used   int
-	small  map[*smallClient]struct{}
-	closed bool
-}
-
-// Open connects to the server at url, which is redis://, rediss:// (TLS) or
-// unix://, and pings it once. Parameters of the URL set timeouts (2 s to dial,
-// 5 s to read and write otherwise) and pool sizes within the budget; one that is
-// unknown, or would undo a rule of the package, is an error.
-//
-// Errors are ErrConfig, ErrUnavailable, ErrAuth or the server's own. None of
-// them holds the password. The caller closes the Set.
-func Open(ctx context.Context, url string, cfg Config) (*Set, error) {
-	limit, err := cfg.check()
-	if err != nil {
-		return nil, err
-	}
-	opt, err := parseURL(url)
-	if err != nil {
-		return nil, err
-	}
-	if opt.ClientName == "" {
-		opt.ClientName = cfg.ClientName
-	} else if err := checkName("client_name", opt.ClientName); err != nil {
-		return nil, err
-	}
-	part, err := sizePools(opt, limit)
-	if err != nil {
-		return nil, err
-	}
-	quietLibrary(cfg.Logger)
-	ours(opt, opt.PoolSize)
-	opt.Dialer = newDialer(opt)
-	rdb := redis.NewClient(opt)
-	if err := firstPing(ctx, rdb); err != nil {
-		_ = rdb.Close()
-		return nil, fmt.Errorf("redis at %s: %w", opt.Addr, explain(err, opt))
-	}
-	return &Set{
-		shared: rdb, owned: true, addr: opt.Addr, name: opt.ClientName, limit: limit,
-		single: opt, used: part, small: map[*smallClient]struct{}{},
-	}, nil
+	common *common
+	closed atomic.Bool
 }
 
 // Wrap builds a Set around a client of the caller's, who goes on owning it: it is
-// never closed or changed here and must outlive the Set. Small clients are
+// never closed or changed here and must outlive the Set. Sets around one client
+// share a budget; that of a Set which Open made is a view of it then, with its
+// settings, and ends with it. Small clients are
 // derived from its options, its dialer included, without its hooks. Only a
 // *redis.Client (also one from NewFailoverClient) and a *redis.ClusterClient can
 // be copied so; another type is an ErrConfig that names it. Nothing is sent.
@@ -93,7 +60,7 @@ func Wrap(rdb redis.UniversalClient, cfg Config) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	set := &Set{shared: rdb, name: cfg.ClientName, limit: limit, used: 1, small: map[*smallClient]struct{}{}}
+	set := &Set{shared: rdb, name: cfg.ClientName, log: cfg.Logger}
 	switch client := rdb.(type) {
 	case *redis.Client:
 		if client == nil {
@@ -114,20 +81,57 @@ func Wrap(rdb redis.UniversalClient, cfg Config) (*Set, error) {
 			"pass a *redis.Client or a *redis.ClusterClient", ErrConfig, rdb)
 	}
 	quietLibrary(cfg.Logger)
+	set.common = commonOf(rdb, cfg, limit)
+	if owner := set.common.owner; owner != nil {
+		set.addr, set.name, set.reader, set.silence = owner.addr, owner.name, owner.reader, owner.silence
+		set.bySentinel = owner.bySentinel
+	}
 	return set, nil
 }
+
+// Logger is that of the Config.
+func (s *Set) Logger() zerolog.Logger { return s.log }
 
 // Shared returns the client for commands and pipelines. Never block on it: its
 // pool is what acknowledgements wait for.
 func (s *Set) Shared() redis.UniversalClient { return s.shared }
 
+// Reader returns the client for inspection reads, which may be a little behind:
+// of replicas where the URL said read_from=replica, else the shared one. In a
+// Cluster only commands that its nodes call read-only go to replicas. Its
+// connections are within the budget.
+func (s *Set) Reader() redis.UniversalClient {
+	if s.reader != nil {
+		return s.reader
+	}
+	return s.shared
+}
+
+// FromReplicas reports whether Reader's answers may be a little behind.
+func (s *Set) FromReplicas() bool { return s.reader != nil }
+
+// Left is how many connections of the budget nobody has taken yet.
+func (s *Set) Left() int {
+	s.common.mu.Lock()
+	defer s.common.mu.Unlock()
+	return s.common.limit - s.common.used
+}
+
+// ReadTimeout is after how long without a reply a connection of the shared client
+// is held for broken; 0 or less: never.
+func (s *Set) ReadTimeout() time.Duration {
+	if s.cluster != nil {
+		return s.cluster.ReadTimeout
+	}
+	return s.single.ReadTimeout
+}
+
 // Cluster reports whether the Set talks to a Redis Cluster.
 func (s *Set) Cluster() bool { return s.cluster != nil }
 
 // Dedicated opens a small client of at most size connections, for one purpose
-// that must not share a pool. A subscription takes a connection outside of the
-// pool: give it a client of its own and send nothing else on it. The name is
-// appended to the client name.
+// that must not share a pool. A subscription of it would take a connection
+// outside of that: Raw is for those. The name is appended to the client name.
 //
 // It connects on first use. It is closed with the Set or by the caller, who may
 // close it twice and gives its share of the budget back so. A budget that does
@@ -140,48 +144,44 @@ func (s *Set) Dedicated(name string, size int) (redis.UniversalClient, error) {
 	if size < 1 {
 		return nil, fmt.Errorf("%w: dedicated client %q wants %d connections, must be at least 1", ErrConfig, name, size)
 	}
-	full := ""
-	if s.name != "" {
-		full = s.name + ":" + name
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	full := nameFor(s.name, name)
+	s.common.mu.Lock()
+	defer s.common.mu.Unlock()
+	if s.closed.Load() {
 		return nil, fmt.Errorf("dedicated client %q: %w", name, redis.ErrClosed)
 	}
-	if s.used+size > s.limit {
-		return nil, fmt.Errorf("%w: dedicated client %q wants %d connections, of MaxConnections=%d only %d are left: "+
-			"MaxConnections must be at least %d", ErrConfig, name, size, s.limit, s.limit-s.used, s.used+size)
+	if err := s.common.takeLocked(fmt.Sprintf("dedicated client %q", name), size); err != nil {
+		return nil, err
 	}
 	c := &smallClient{set: s, size: size}
 	if s.cluster != nil {
-		c.UniversalClient = redis.NewClusterClient(smallCluster(s.cluster, size, full))
+		c.UniversalClient = newCluster(smallCluster(s.cluster, size, full))
 	} else {
 		c.UniversalClient = redis.NewClient(small(s.single, size, full))
 	}
-	s.used += size
-	s.small[c] = struct{}{}
+	s.common.small[c] = struct{}{}
 	return c, nil
 }
 
 // Close closes every small client, and the shared one if Open made it. Calls
 // that wait on them return at once. Further calls do nothing.
 func (s *Set) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if s.closed.Swap(true) {
 		return nil
 	}
-	s.closed = true
-	open := make([]*smallClient, 0, len(s.small))
-	for c := range s.small {
-		open = append(open, c)
-	}
-	s.mu.Unlock()
-
+	attached, open := s.common.leave(s)
 	var faults []error
+	for _, one := range attached {
+		faults = append(faults, one.Close())
+	}
+	if s.stop != nil {
+		s.stop()
+	}
 	for _, c := range open {
 		faults = append(faults, c.Close())
+	}
+	if s.reader != nil && s.owned {
+		faults = append(faults, s.reader.Close())
 	}
 	if s.owned {
 		if err := s.shared.Close(); !errors.Is(err, redis.ErrClosed) {
@@ -207,10 +207,10 @@ func (c *smallClient) Unwrap() redis.UniversalClient { return c.UniversalClient 
 func (c *smallClient) Close() error {
 	c.once.Do(func() {
 		c.err = c.UniversalClient.Close()
-		c.set.mu.Lock()
-		defer c.set.mu.Unlock()
-		delete(c.set.small, c)
-		c.set.used -= c.size
+		c.set.common.mu.Lock()
+		defer c.set.common.mu.Unlock()
+		delete(c.set.common.small, c)
+		c.set.common.used -= c.size
 	})
 	return c.err
 }

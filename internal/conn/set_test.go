@@ -218,6 +218,7 @@ func TestWrapInBubble(t *testing.T) {
 }
 
 func TestWrapCluster(t *testing.T) {
+	t.Parallel()
 	addr := startRedis(t, "cluster-enabled yes")
 	node := plain(t, addr)
 	if err := node.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
@@ -258,5 +259,17 @@ func TestWrapCluster(t *testing.T) {
 	node.ConfigSet(t.Context(), "maxmemory", "100mb")
 	if _, _, err := set.Check(t.Context()); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("an evicting node: %v", err)
+	}
+}
+
+// go-redis appends the nodes it finds to the addresses that it was given: clients that are derived from the same options
+// must not share the array behind them.
+func TestAddressesAreNotShared(t *testing.T) {
+	opt := &redis.ClusterOptions{Addrs: append(make([]string, 0, 8), "127.0.0.1:1")}
+	one, two := smallCluster(opt, 1, "one"), smallCluster(opt, 1, "two")
+	first := append(one.Addrs, "127.0.0.1:2")
+	_ = append(two.Addrs, "127.0.0.1:3")
+	if first[1] != "127.0.0.1:2" {
+		t.Errorf("the second client wrote %s into the first one's addresses", first[1])
 	}
 }

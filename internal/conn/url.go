@@ -11,75 +11,220 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// parameters are the query parameters a URL may carry.
-var parameters = []string{
-	"client_name", "conn_max_idle_time", "conn_max_lifetime", "conn_max_lifetime_jitter", "db", "dial_timeout",
-	"idle_timeout", "max_active_conns", "max_concurrent_dials", "max_conn_age", "max_idle_conns", "min_idle_conns",
-	"pipeline_pool_size", "pipeline_read_buffer_size", "pipeline_write_buffer_size", "pool_fifo", "pool_size",
-	"pool_timeout", "read_timeout", "skip_verify", "write_timeout",
+// topology is how the servers behind a URL stand to each other.
+type topology int
+
+const (
+	single topology = iota
+	bySentinel
+	inCluster
+)
+
+// schemes are the URL schemes, each with what it stands for.
+var schemes = []struct {
+	name  string
+	plain string // what go-redis calls it
+	kind  topology
+}{
+	{"redis", "redis", single}, {"rediss", "rediss", single}, {"unix", "unix", single},
+	{"redis+sentinel", "redis", bySentinel}, {"rediss+sentinel", "rediss", bySentinel},
+	{"redis+cluster", "redis", inCluster}, {"rediss+cluster", "rediss", inCluster},
 }
 
-// fixed are parameters that go-redis knows and Tidemill decides: the only value
-// accepted, and why.
-var fixed = map[string][2]string{
-	"max_retries":       {"-1", "a command sent twice would run twice"},
-	"min_retry_backoff": {"", "retries are off"},
-	"max_retry_backoff": {"", "retries are off"},
-	"protocol":          {"2", "Tidemill speaks RESP2"},
-}
+// Default ports.
+const (
+	redisPort    = "6379"
+	sentinelPort = "26379"
+)
 
-const urlForms = "redis://[user:password@]host[:port][/db], rediss://... for TLS, or unix://[user:password@]/path[?db=n]"
+const urlForms = "redis://[user:password@]host[:port][/db], rediss://... for TLS, unix://[user:password@]/path[?db=n], " +
+	"redis+sentinel://[user:password@]host[:port],.../name[/db] or redis+cluster://[user:password@]host[:port],... (rediss+... for TLS)"
 
 // errUserinfo stands in for every fault that might lie within the password.
 var errUserinfo = errors.New(`it cannot be read safely: if the user or the password holds one of @ : / ? # % or a space, ` +
 	`percent-encode it (such as %40 for @)`)
 
-// parseURL turns a Redis URL into options. Its errors are ErrConfig, name the
-// faulty value, and never hold the user, the password or a part of either.
-func parseURL(raw string) (*redis.Options, error) {
-	opt, err := readURL(raw)
+// target is what a URL says.
+type target struct {
+	kind       topology
+	opt        *redis.Options // of the data nodes; Addr counts only where there is one server
+	hosts      []string       // Sentinels, or nodes of a Cluster
+	name       string         // of the primary, as Sentinels know it
+	user       string         // for Sentinels
+	password   string
+	serverName string // whose certificate every server shows; empty = of its own address
+	replicas   bool   // inspection reads go to replicas
+	replica    string // the one to read from, where nobody can be asked for it
+}
+
+// parseURL turns a Redis URL into a target. Its errors are ErrConfig, name the
+// faulty value, and never hold the user, a password or a part of either.
+func parseURL(raw string) (*target, error) {
+	t, err := readURL(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: Redis URL: %w", ErrConfig, err)
 	}
-	return opt, nil
+	return t, nil
 }
 
-func readURL(raw string) (*redis.Options, error) {
-	u, safe, err := splitURL(raw)
+func readURL(raw string) (*target, error) {
+	t := &target{}
+	plain, err := t.unfold(raw)
 	if err != nil {
 		return nil, err
 	}
-	for _, check := range []func(*url.URL) error{checkAddress, checkQuery} {
-		if err := check(u); err != nil {
-			if !safe {
-				return nil, errUserinfo
-			}
-			return nil, err
-		}
-	}
-	opt, err := redis.ParseURL(raw)
+	u, safe, err := splitURL(plain)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.read(u); err != nil {
 		if !safe {
 			return nil, errUserinfo
 		}
 		return nil, err
 	}
-	return opt, checkValues(opt)
+	return t, checkValues(t.opt)
 }
 
-// splitURL parses raw. safe is false where an unencoded character may have
-// moved a part of the password out of the userinfo, so that nothing of the URL
-// may be shown.
+// read fills the target in from a URL of one host.
+func (t *target) read(u *url.URL) error {
+	if err := checkAddress(u); err != nil {
+		return err
+	}
+	own, err := t.checkQuery(u)
+	if err != nil {
+		return err
+	}
+	if t.opt, err = redis.ParseURL(u.String()); err != nil {
+		return err
+	}
+	if t.kind == inCluster && t.opt.DB != 0 {
+		return fmt.Errorf("database %d is not valid: a Cluster has database 0 only", t.opt.DB)
+	}
+	return t.apply(own)
+}
+
+// unfold takes what go-redis does not know out of the address: the second part
+// of the scheme, the hosts behind the first, and the name of the primary.
+func (t *target) unfold(raw string) (plain string, err error) {
+	scheme, rest, _ := strings.Cut(raw, "://")
+	for _, s := range schemes {
+		if s.name != scheme || s.kind == single {
+			continue
+		}
+		t.kind = s.kind
+		authority, tail := splitAuthority(rest)
+		path, _, _ := strings.Cut(tail, "?")
+		if strings.Contains(path, "@") || strings.Contains(tail, "@") && !strings.Contains(authority, "@") {
+			return "", errUserinfo // a / or ? in the password, most likely
+		}
+		at := strings.LastIndex(authority, "@") + 1
+		if t.hosts, err = hostList(authority[at:], t.kind); err != nil {
+			return "", err
+		}
+		if t.kind == bySentinel {
+			if tail, err = t.takeName(tail); err != nil {
+				return "", err
+			}
+		}
+		return s.plain + "://" + authority[:at] + t.hosts[0] + tail, nil
+	}
+	return raw, nil
+}
+
+// splitAuthority cuts what is behind the scheme where user and hosts end.
+func splitAuthority(rest string) (authority, tail string) {
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	return rest[:end], rest[end:]
+}
+
+// hostList reads the hosts of a URL that names several, with ports.
+func hostList(text string, kind topology) ([]string, error) {
+	port, what := redisPort, "a node of the Cluster"
+	if kind == bySentinel {
+		port, what = sentinelPort, "a Sentinel"
+	}
+	var hosts []string
+	for one := range strings.SplitSeq(text, ",") {
+		host, given := splitHostPort(one)
+		if host == "" {
+			if given != "" { // it may be a password, the host forgotten
+				return nil, errUserinfo
+			}
+			return nil, fmt.Errorf("the address of %s is empty; want host[:port],host[:port] and so on", what)
+		}
+		if given == "" && !strings.HasSuffix(one, ":") {
+			given = port
+		}
+		if n, err := strconv.Atoi(given); err != nil || n < 1 || n > 65535 {
+			return nil, fmt.Errorf("the port of %s at %q is not valid; want a number from 1 to 65535", what, host)
+		}
+		if strings.ContainsAny(host, " \t\"<>^`{|}\\%") || strings.Contains(host, ":") && !strings.HasPrefix(one, "[") {
+			return nil, fmt.Errorf("%q is not the address of %s; want host[:port],host[:port] and so on", host, what)
+		}
+		address := joinHostPort(host, given)
+		if slices.Contains(hosts, address) {
+			return nil, fmt.Errorf("%s is named twice: %s", what, address)
+		}
+		hosts = append(hosts, address)
+	}
+	return hosts, nil
+}
+
+// splitHostPort cuts an address, which may lack a port, or be an IPv6 one in
+// brackets.
+func splitHostPort(address string) (host, port string) {
+	if rest, ok := strings.CutPrefix(address, "["); ok {
+		if host, port, ok := strings.Cut(rest, "]"); ok {
+			return host, strings.TrimPrefix(port, ":")
+		}
+	}
+	at := strings.LastIndex(address, ":")
+	if at < 0 {
+		return address, ""
+	}
+	return address[:at], address[at+1:]
+}
+
+func joinHostPort(host, port string) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + port
+}
+
+// takeName takes the name of the primary out of the path.
+func (t *target) takeName(tail string) (rest string, err error) {
+	end := strings.IndexAny(tail, "?#")
+	if end < 0 {
+		end = len(tail)
+	}
+	name, db, found := strings.Cut(strings.TrimPrefix(tail[:end], "/"), "/")
+	if t.name, err = url.PathUnescape(name); err != nil {
+		return "", fmt.Errorf("the name of the primary %q is not valid: %w", name, err)
+	}
+	if t.name == "" {
+		return "", errors.New("the name of the primary is missing, by which the Sentinels know it; want " +
+			"redis+sentinel://host[:port],host[:port]/name[/db]")
+	}
+	if found {
+		db = "/" + db
+	}
+	return db + tail[end:], nil
+}
+
+// splitURL parses a URL of one host. safe is false where an unencoded character
+// may have moved a part of the password out of the userinfo, so that nothing of
+// the URL may be shown.
 func splitURL(raw string) (u *url.URL, safe bool, err error) {
 	scheme, rest, found := strings.Cut(raw, "://")
 	if !found {
 		return nil, false, fmt.Errorf(`it has no "://"; want %s`, urlForms)
 	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		end = len(rest)
-	}
-	authority, tail := rest[:end], rest[end:]
+	authority, tail := splitAuthority(rest)
 	safe = !strings.Contains(tail, "@")
 	u, err = url.Parse(raw)
 	if err != nil {
@@ -100,7 +245,11 @@ func splitURL(raw string) (u *url.URL, safe bool, err error) {
 		return nil, false, errUserinfo
 	}
 	if !slices.Contains([]string{"redis", "rediss", "unix"}, u.Scheme) {
-		return nil, false, fmt.Errorf("scheme %q is not known; allowed: redis, rediss, unix", u.Scheme)
+		var names []string
+		for _, s := range schemes {
+			names = append(names, s.name)
+		}
+		return nil, false, fmt.Errorf("scheme %q is not known; allowed: %s", u.Scheme, strings.Join(names, ", "))
 	}
 	return u, safe, nil
 }
@@ -139,59 +288,4 @@ func checkDB(db string) error {
 		return fmt.Errorf("database %q is not valid; want a number from 0 up", db)
 	}
 	return nil
-}
-
-// checkQuery looks at the names of the parameters and at those values that
-// go-redis would take and Tidemill does not.
-func checkQuery(u *url.URL) error {
-	query, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
-		return fmt.Errorf("query: %w", err)
-	}
-	for name, values := range query {
-		if len(values) > 1 {
-			return fmt.Errorf("parameter %q is given %d times", name, len(values))
-		}
-		if rule, found := fixed[name]; found {
-			if values[0] != rule[0] && values[0] != "" {
-				return fmt.Errorf("parameter %s=%s is not allowed: %s; leave it out", name, values[0], rule[1])
-			}
-			continue
-		}
-		if !slices.Contains(parameters, name) {
-			return fmt.Errorf("parameter %q is not known; allowed: %s", name, strings.Join(parameters, ", "))
-		}
-		if name == "skip_verify" && u.Scheme != "rediss" {
-			return errors.New("parameter skip_verify is for rediss:// only")
-		}
-		if name == "db" && values[0] != "" {
-			if err := checkDB(values[0]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// checkValues refuses numbers that would disable what the engine relies on.
-func checkValues(opt *redis.Options) error {
-	var faults []error
-	for name, v := range map[string]int64{
-		"dial_timeout": int64(opt.DialTimeout), "read_timeout": int64(opt.ReadTimeout),
-		"write_timeout": int64(opt.WriteTimeout), "pool_timeout": int64(opt.PoolTimeout),
-	} {
-		if v < 0 {
-			faults = append(faults, fmt.Errorf("parameter %s must be above 0: a call without a limit never notices a dead server", name))
-		}
-	}
-	for name, v := range map[string]int{
-		"pool_size": opt.PoolSize, "min_idle_conns": opt.MinIdleConns, "max_idle_conns": opt.MaxIdleConns,
-		"max_active_conns": opt.MaxActiveConns, "max_concurrent_dials": opt.MaxConcurrentDials,
-		"pipeline_read_buffer_size": opt.PipelineReadBufferSize, "pipeline_write_buffer_size": opt.PipelineWriteBufferSize,
-	} {
-		if v < 0 {
-			faults = append(faults, fmt.Errorf("parameter %s=%d must not be negative", name, v))
-		}
-	}
-	return errors.Join(faults...)
 }

@@ -24,18 +24,21 @@ func TestURLForms(t *testing.T) {
 		{"redis://u:p@h/0?client_name=a@b", "tcp", "h:6379", "u", "p", 0, false},
 		{"redis://h?max_retries=-1&protocol=2", "tcp", "h:6379", "", "", 0, false},
 	} {
-		opt, err := parseURL(c.url)
+		to, err := parseURL(c.url)
 		if err != nil {
 			t.Errorf("%s: %v", c.url, err)
 			continue
 		}
-		if opt.Network != c.network || opt.Addr != c.addr || opt.Username != c.user || opt.Password != c.password ||
+		if opt := to.opt; opt.Network != c.network || opt.Addr != c.addr || opt.Username != c.user || opt.Password != c.password ||
 			opt.DB != c.db || (opt.TLSConfig != nil) != c.tls {
 			t.Errorf("%s: got %s %s %q %q db %d", c.url, opt.Network, opt.Addr, opt.Username, opt.Password, opt.DB)
 		}
 	}
-	opt, err := parseURL("redis://h?read_timeout=3&pool_size=7&dial_timeout=100ms")
-	if err != nil || opt.ReadTimeout != 3*time.Second || opt.PoolSize != 7 || opt.DialTimeout != 100*time.Millisecond {
+	to, err := parseURL("redis://h?read_timeout=3&pool_size=7&dial_timeout=100ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if opt := to.opt; opt.ReadTimeout != 3*time.Second || opt.PoolSize != 7 || opt.DialTimeout != 100*time.Millisecond {
 		t.Errorf("parameters: %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -12,12 +13,12 @@ var update = flag.Bool("update", false, "write docs/api anew: the public API cha
 
 // TestPublicAPI makes every change of the public API a decision: docs/api holds what go doc says of each package.
 func TestPublicAPI(t *testing.T) {
-	for _, name := range []string{"queue", "worker"} {
+	for _, name := range []string{"queue", "pubsub", "pubsub/metrics", "pubsub/pubsubtest", "worker", "worker/metrics"} {
 		got, err := exec.Command("go", "doc", "-all", "../../"+name).Output()
 		if err != nil {
 			t.Fatalf("go doc %s: %v", name, err)
 		}
-		path := filepath.Join("..", "..", "docs", "api", name+".txt")
+		path := filepath.Join("..", "..", "docs", "api", strings.ReplaceAll(name, "/", "-")+".txt")
 		if *update {
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 				t.Fatal(err)

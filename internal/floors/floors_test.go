@@ -17,24 +17,35 @@ const module = "github.com/tidemill/tidemill/"
 // be added here by decision.
 var floors = map[string]int{
 	"internal/wire": 0, "internal/keys": 0, "internal/backoff": 0, "internal/loop": 0, "internal/conn": 0,
-	"internal/redisserver": 0,
-	"internal/broker":      1, "internal/bus": 1,
-	"queue":        2,
-	"worker":       3,
-	"internal/cli": 3, "internal/devserver": 3,
-	"cmd/worker": 4, "cmd/enqueue": 4, "examples/checksums": 4, "examples/quickstart": 4, "examples/webapp": 4,
+	"internal/redisserver": 0, "internal/supervise": 0, "internal/nearest": 0,
+	"internal/broker": 1, "internal/bus": 1,
+	"queue": 2, "queue/fastjson": 2, "pubsub": 2, "internal/doctor": 2,
+	"worker":         3,
+	"worker/metrics": 3, "pubsub/metrics": 3, "internal/monitor": 3,
+	"internal/cli": 3, "internal/devserver": 3, "internal/workerfile": 3, "internal/execjob": 3, "internal/webhook": 3,
+	"internal/bridge": 3,
+	"cmd/worker":      4, "cmd/enqueue": 4, "examples/checksums": 4, "examples/quickstart": 4, "examples/webapp": 4,
+	"examples/shell": 4, "examples/webhooks": 4, "examples/prices": 4, "examples/chat": 4, "examples/cache": 4,
 }
 
 // sameFloor are the imports within a floor that are meant.
 var sameFloor = map[string][]string{
 	"internal/loop": {"internal/backoff"}, "internal/conn": {"internal/loop", "internal/backoff"},
+	"internal/supervise": {"internal/loop", "internal/backoff"},
+	// What a worker's numbers are for Prometheus, and both over HTTP: worker itself knows nothing of them.
+	"worker/metrics": {"worker"}, "internal/monitor": {"worker", "worker/metrics", "pubsub/metrics"},
+	// What the worker binary adds to package worker: its file, and handlers that need no Go.
+	"internal/workerfile": {"worker"}, "internal/execjob": {"worker"}, "internal/webhook": {"worker"},
+	// Messages that become jobs, beside the worker.
+	"internal/bridge": {"worker"},
 }
 
 // testOnly may be imported by test files only.
-var testOnly = []string{"internal/redistest", "internal/brokertest", "internal/floors", "queue/queuetest", "worker/workertest"}
+var testOnly = []string{"internal/redistest", "internal/brokertest", "internal/floors", "internal/blackbox", "internal/matrix",
+	"internal/pitfalls", "internal/chaos", "queue/queuetest", "worker/workertest", "pubsub/pubsubtest"}
 
 // light packages must not drag in more than the libraries the project is fixed to.
-var light = map[string]bool{"queue": true, "worker": true, "internal/broker": true, "internal/bus": true}
+var light = map[string]bool{"queue": true, "pubsub": true, "worker": true, "internal/broker": true, "internal/bus": true}
 
 var allowedModules = []string{"github.com/redis/go-redis/", "github.com/google/uuid", "github.com/rs/zerolog", "golang.org/x/sync/",
 	"github.com/cespare/xxhash", "go.uber.org/atomic", "golang.org/x/sys/", "github.com/mattn/", "golang.org/x/term"}

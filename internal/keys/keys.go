@@ -38,11 +38,17 @@ func (s Space) Queues() string { return s.name + ":queues" }
 // Workers is the HASH of live worker processes, kept for people.
 func (s Space) Workers() string { return s.name + ":workers" }
 
+// Orders is the HASH of what operators told worker processes.
+func (s Space) Orders() string { return s.name + ":orders" }
+
 // Settings is the HASH of settings that hold for the whole namespace (the session TTL).
 func (s Space) Settings() string { return s.name + ":settings" }
 
 // Control is the pub/sub channel of hints to workers (cancel, pause); keys hold the truth.
 func (s Space) Control() string { return s.name + ":control" }
+
+// Ended is the pub/sub channel of hints to one process that waits for jobs: which of them ended. Keys hold the truth.
+func (s Space) Ended(token string) string { return s.name + ":ended:" + token }
 
 // The places of a queue's fixed keys in the KEYS of every script. internal/broker/lua/prelude.lua names them in
 // the same order.

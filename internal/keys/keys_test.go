@@ -21,6 +21,7 @@ func TestNames(t *testing.T) {
 		space.Workers():  "tm:workers",
 		space.Settings(): "tm:settings",
 		space.Control():  "tm:control",
+		space.Ended("T"): "tm:ended:T",
 		q.Name():         "mail.eu-1:x_Y",
 		q.Running("S"):   prefix + "running:S",
 		q.Lanes("S"):     prefix + "lanes:S",

@@ -33,6 +33,10 @@ type Options struct {
 	// UnixSocket is the path of a Unix socket to serve beside the port. Optional.
 	UnixSocket string
 
+	// Sentinel starts the program as a Sentinel, which holds no data. Extra says
+	// what it watches. It needs Dir, where it keeps its own configuration.
+	Sentinel bool
+
 	// Extra holds raw configuration lines, such as "maxmemory 10mb". They come
 	// last, so they win over everything above except the port.
 	Extra []string
@@ -68,6 +72,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.AppendOnly && o.Dir == "" {
 		faults = append(faults, errors.New("an append-only file needs a folder (Dir)"))
 	}
+	if o.Sentinel && (o.Dir == "" || o.AppendOnly) {
+		faults = append(faults, errors.New("a Sentinel needs a folder (Dir) and has no append-only file"))
+	}
 	for _, line := range o.Extra {
 		if strings.ContainsAny(line, "\r\n") {
 			faults = append(faults, fmt.Errorf("config line %q holds a line break", line))
@@ -88,6 +95,12 @@ func (o Options) config(port int, dir string) string {
 	line("dir %s", quote(dir))
 	line("daemonize no")
 	line(`logfile ""`)
+	if o.Sentinel {
+		for _, extra := range o.Extra {
+			line("%s", extra)
+		}
+		return b.String()
+	}
 	line(`save ""`) // no snapshots: a fork and a dump.rdb that nobody asked for
 	if o.AppendOnly {
 		line("appendonly yes")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestOptionsReportEveryFault(t *testing.T) {
@@ -66,5 +67,23 @@ func TestTailKeepsTheLastLines(t *testing.T) {
 	lines := strings.Split(tl.String(), "\n")
 	if len(lines) != tailLines+1 || lines[0] != "line 40" || lines[tailLines] != "unfinished" {
 		t.Errorf("got %d lines: %q", len(lines), lines)
+	}
+}
+
+func TestSentinel(t *testing.T) {
+	data := start(t, Options{})
+	s := start(t, Options{Sentinel: true, Dir: t.TempDir(), Extra: []string{fmt.Sprintf("sentinel monitor x 127.0.0.1 %d 1", data.Port())}})
+	for range 2 { // it writes to its configuration, and starts anew all the same
+		if got, err := do(t, s, 5*time.Second, "INFO", "sentinel"); err != nil || !strings.Contains(got, "name=x") {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := s.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bad := range []Options{{Sentinel: true}, {Sentinel: true, Dir: t.TempDir(), AppendOnly: true}} {
+		if _, err := Start(t.Context(), bad); err == nil || !strings.Contains(err.Error(), "Sentinel needs a folder") {
+			t.Errorf("%+v: %v", bad, err)
+		}
 	}
 }

@@ -34,6 +34,11 @@ func freePort(cluster bool) (int, error) {
 	return 0, fmt.Errorf("%w: %d tries between %d and %d", errNoPort, portTry, lowPort, highPort)
 }
 
+// FreePort returns a port of 127.0.0.1 that nothing listened on a moment ago,
+// for what a server serves beside its first one; a cluster bus would be free
+// too. Another process may be quicker to take it.
+func FreePort() (int, error) { return freePort(true) }
+
 func free(port int) bool {
 	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	if err != nil {

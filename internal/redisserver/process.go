@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -38,6 +39,13 @@ func spawn(o Options, port int) (*process, error) {
 	p := &process{log: &tail{next: o.Log}, done: make(chan struct{})}
 	p.cmd = exec.Command(o.Binary, "-")
 	p.cmd.Stdin = strings.NewReader(o.config(port, dir))
+	if o.Sentinel { // it writes to its configuration, and takes none without a file
+		path := filepath.Join(dir, "sentinel.conf")
+		if err := os.WriteFile(path, []byte(o.config(port, dir)), 0o600); err != nil {
+			return nil, fmt.Errorf("redisserver: configuration: %w", err)
+		}
+		p.cmd = exec.Command(o.Binary, path, "--sentinel")
+	}
 	p.cmd.Stdout = p.log
 	p.cmd.Stderr = p.log
 	p.cmd.WaitDelay = pipeGrace
@@ -100,9 +108,9 @@ func (p *process) setFrozen(frozen bool) error {
 	if p.frozen == frozen {
 		return nil
 	}
-	step := thaw
+	step := ThawProcess
 	if frozen {
-		step = freeze
+		step = FreezeProcess
 	}
 	if err := step(p.cmd.Process); err != nil {
 		return err

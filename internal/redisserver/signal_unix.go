@@ -7,7 +7,10 @@ import (
 	"syscall"
 )
 
-func freeze(p *os.Process) error {
+// FreezeProcess stops any process in its tracks (SIGSTOP). On Linux it is at a
+// standstill when FreezeProcess returns. On Windows it fails with an error that is
+// errors.ErrUnsupported.
+func FreezeProcess(p *os.Process) error {
 	if err := p.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
@@ -15,6 +18,7 @@ func freeze(p *os.Process) error {
 	return nil
 }
 
-func thaw(p *os.Process) error { return p.Signal(syscall.SIGCONT) }
+// ThawProcess lets a frozen process go on (SIGCONT).
+func ThawProcess(p *os.Process) error { return p.Signal(syscall.SIGCONT) }
 
 func terminate(p *os.Process) error { return p.Signal(syscall.SIGTERM) }

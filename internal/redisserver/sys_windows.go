@@ -15,9 +15,11 @@ func childAttr() *syscall.SysProcAttr {
 
 var errFreeze = fmt.Errorf("redisserver: stopping a process on windows: %w", errors.ErrUnsupported)
 
-func freeze(*os.Process) error { return errFreeze }
+// FreezeProcess is not to be had.
+func FreezeProcess(*os.Process) error { return errFreeze }
 
-func thaw(*os.Process) error { return errFreeze }
+// ThawProcess is not to be had.
+func ThawProcess(*os.Process) error { return errFreeze }
 
 // terminate kills: Windows has no signal that asks another process to end.
 func terminate(p *os.Process) error { return p.Kill() }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -22,7 +23,8 @@ const bubbleAddr = "127.0.0.1:6379"
 // as the bubble's clock moves; M.ClockTTL(false) turns that off, for a test that
 // calls M.FastForward or holds a hundred thousand keys. Safe for concurrent use.
 //
-// Refuse, Cut, HoldRequest, Held, Dropped and Connections act on all clients.
+// Refuse, Cut, BlackHole, Bandwidth, HoldRequest, Reorder, HoldReply, Held,
+// HeldReplies, Dropped and Connections act on all clients.
 type Bubble struct {
 	// M is the server itself: its clock, SetError, direct access to keys.
 	// Closing it is the Bubble's business; to take the server away from its
@@ -48,8 +50,17 @@ func NewBubble(t testing.TB) *Bubble {
 	conn.Close()
 	b.server = b.M.Server()
 	b.M.ClockTTL(true)
+	t.Cleanup(outlast) // last of all
 	t.Cleanup(b.close)
 	return b
+}
+
+// outlast waits, in the bubble's time, for goroutines of go-redis: it looks once
+// a second whether a pool that could not dial was closed.
+func outlast() {
+	defer func() { _ = recover() }() // outside of a bubble, where nobody counts them
+	synctest.Wait()
+	time.Sleep(3 * time.Second)
 }
 
 // Embedded returns a client of a new Bubble, for tests that inject no faults.

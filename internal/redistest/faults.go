@@ -2,7 +2,6 @@ package redistest
 
 import (
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,6 +14,8 @@ type faults struct {
 	drop   Pred
 	delay  func(cmd string, args []string) time.Duration
 	holds  []*hold
+	keeps  []*keep
+	holes  map[*hole]struct{}
 	refuse bool
 	closed bool
 	links  map[*link]struct{}
@@ -23,6 +24,9 @@ type faults struct {
 	running sync.WaitGroup // the goroutines of all links
 	dropped atomic.Int64
 	held    atomic.Int64
+	kept    atomic.Int64
+
+	upward, downward atomic.Pointer[pace]
 }
 
 // Refuse makes new connections fail from now on (true) or succeed again (false).
@@ -49,29 +53,12 @@ func (f *faults) Dropped() int { return int(f.dropped.Load()) }
 // Held returns how many connections have a request held back at the moment.
 func (f *faults) Held() int { return int(f.held.Load()) }
 
+// HeldReplies returns how many connections have a reply held back at the moment.
+func (f *faults) HeldReplies() int { return int(f.kept.Load()) }
+
 // Connections returns how many connections there are at the moment, among them
 // those whose client has gone and whose request is held.
 func (f *faults) Connections() int { return len(f.current()) }
-
-// HoldRequest holds back the requests that pred chooses, and all that comes
-// after them on the same connection, until release is called. The client may
-// give up and go away in the meantime: release then delivers the request all the
-// same, late, after whatever newer commands other connections have sent. release
-// returns when the server has answered everything that was held; it may be
-// called more than once, and pred chooses nothing after the first call. Several
-// holds may be in force at once.
-func (f *faults) HoldRequest(pred Pred) (release func()) {
-	h := &hold{pred: pred, released: make(chan struct{})}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.holds = append(f.holds, h)
-	return func() {
-		f.mu.Lock()
-		f.holds = slices.DeleteFunc(f.holds, func(other *hold) bool { return other == h })
-		f.mu.Unlock()
-		h.release()
-	}
-}
 
 func (f *faults) setDrop(pred Pred) {
 	f.mu.Lock()
@@ -83,47 +70,6 @@ func (f *faults) setDelay(delay func(cmd string, args []string) time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.delay = delay
-}
-
-// judge asks the hooks what shall happen to the reply of c.
-func (f *faults) judge(c command) verdict {
-	f.mu.Lock()
-	drop, delay := f.drop, f.delay
-	f.mu.Unlock()
-	if c.name == "" || (drop == nil && delay == nil) {
-		return verdict{}
-	}
-	f.judging.Lock()
-	defer f.judging.Unlock()
-	var v verdict
-	if drop != nil {
-		v.drop = drop(c.name, c.args)
-	}
-	if delay != nil {
-		v.delay = delay(c.name, c.args)
-	}
-	return v
-}
-
-// findHold returns the first command of the batch that is to be held and the
-// hold it has joined, or the length of the batch and nil.
-func (f *faults) findHold(batch []command) (int, *hold) {
-	f.mu.Lock()
-	holds := slices.Clone(f.holds)
-	f.mu.Unlock()
-	if len(holds) == 0 {
-		return len(batch), nil
-	}
-	f.judging.Lock()
-	defer f.judging.Unlock()
-	for i, c := range batch {
-		for _, h := range holds {
-			if c.name != "" && h.pred(c.name, c.args) && h.join() {
-				return i, h
-			}
-		}
-	}
-	return len(batch), nil
 }
 
 // attach relays between a client and a server until both have gone. It reports
@@ -141,6 +87,7 @@ func (f *faults) attach(client, server wire) bool {
 		f.links = map[*link]struct{}{}
 	}
 	f.links[l] = struct{}{}
+	f.swallow(l)
 	f.running.Go(l.up)
 	f.running.Go(l.down)
 	return true
@@ -150,6 +97,9 @@ func (f *faults) detach(l *link) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.links, l)
+	for h := range f.holes {
+		delete(h.links, l)
+	}
 }
 
 func (f *faults) current() []*link {

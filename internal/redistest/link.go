@@ -50,11 +50,13 @@ func (l *link) up() {
 	for err == nil {
 		var batch []command
 		batch, err = readBatch(r)
+		l.emerge()
 		if doomed := l.forward(batch); doomed {
 			// The connection ends with the reply to be dropped. Until then the
 			// client's going must still be noticed, but nothing new is let in:
 			// what the server executes would depend on a race.
 			_, _ = io.Copy(io.Discard, l.client)
+			l.emerge()
 			break
 		}
 	}
@@ -99,7 +101,7 @@ func (l *link) send(batch []command, answered func()) (doomed bool) {
 	}
 	if len(raw) > 0 {
 		// A server that has gone is noticed by down, which ends the link.
-		_, _ = l.server.Write(raw)
+		l.write(&l.faults.upward, raw, func(b []byte) { _, _ = l.server.Write(b) })
 	}
 	select {
 	case <-l.ended: // down may have left before these were added
@@ -119,18 +121,20 @@ func (l *link) down() {
 		reply, err := readReply(r)
 		if err != nil {
 			w.Flush()
+			l.emerge()
 			return
 		}
 		v, answered := l.queue.answer(reply)
-		if v.delay > 0 {
-			w.Flush()
-			l.wait(v.delay)
+		for _, h := range v.frees {
+			l.faults.free(h)
 		}
+		l.detain(v, w)
+		l.emerge()
 		deaf = deaf || v.drop
 		// A client that has gone is no reason to stop reading: a late request
 		// may still be held for this server. Its write errors mean nothing.
 		if !deaf {
-			_, _ = w.Write(reply)
+			l.pass(w, reply)
 		}
 		if deaf || r.Buffered() == 0 {
 			w.Flush()
@@ -146,13 +150,42 @@ func (l *link) down() {
 	}
 }
 
-// wait holds a reply, unless nobody is left to be given it.
-func (l *link) wait(d time.Duration) {
+// detain keeps a reply from its client as long as the verdict says, unless nobody
+// is left to be given it.
+func (l *link) detain(v verdict, w *bufio.Writer) {
+	if v.delay == 0 && len(v.keeps) == 0 {
+		return
+	}
+	w.Flush()
+	l.wait(v.delay, l.gone)
+	for _, k := range v.keeps {
+		l.faults.kept.Add(1)
+		select {
+		case <-k.released:
+		case <-l.gone:
+		case <-l.ended:
+		}
+		l.faults.kept.Add(-1)
+	}
+}
+
+// pass gives the client a reply.
+func (l *link) pass(w *bufio.Writer, reply []byte) {
+	l.write(&l.faults.downward, reply, func(b []byte) {
+		_, _ = w.Write(b)
+		if l.faults.downward.Load() != nil {
+			w.Flush()
+		}
+	})
+}
+
+// wait lets time pass, unless the link is torn down or off is closed before.
+func (l *link) wait(d time.Duration, off <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-l.gone:
+	case <-off:
 	case <-l.ended:
 	}
 }

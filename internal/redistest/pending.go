@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -10,10 +11,15 @@ import (
 type verdict struct {
 	drop  bool
 	delay time.Duration
+	keeps []*keep // to be released before the client is given it
+	frees []*hold // that it releases
 }
 
 func (v verdict) plus(w verdict) verdict {
-	return verdict{drop: v.drop || w.drop, delay: v.delay + w.delay}
+	return verdict{
+		drop: v.drop || w.drop, delay: v.delay + w.delay,
+		keeps: slices.Concat(v.keeps, w.keeps), frees: slices.Concat(v.frees, w.frees),
+	}
 }
 
 // pending is a command that the server has been sent and has not answered.

@@ -14,9 +14,10 @@ const dialWithin = 5 * time.Second
 // Proxy stands between clients and a real server on TCP and loses, delays and
 // reorders what passes. Safe for concurrent use.
 //
-// Refuse, Cut, HoldRequest, Held, Dropped and Connections act on all clients. A
-// refused connection is accepted by the kernel and reset at once: the port stays
-// the Proxy's own meanwhile.
+// Refuse, Cut, BlackHole, Bandwidth, HoldRequest, Reorder, HoldReply, Held,
+// HeldReplies, Dropped and Connections act on all clients. A refused connection is
+// accepted by the kernel and reset at once: the port stays the Proxy's own
+// meanwhile.
 type Proxy struct {
 	faults
 	t        testing.TB
@@ -66,9 +67,8 @@ func (p *Proxy) DropReply(pred func(cmd string, args []string) bool) { p.setDrop
 
 // DelayReply makes the replies to the commands that pred chooses arrive d later
 // than they were given; the commands themselves are executed at once. Replies
-// behind them on the same connection wait as well. With a d of an hour the
-// connection is a black hole. A new pred takes the place of the old one; nil ends
-// the delays.
+// behind them on the same connection wait as well. A new pred takes the place of
+// the old one; nil ends the delays.
 func (p *Proxy) DelayReply(pred func(cmd string, args []string) bool, d time.Duration) {
 	if pred == nil {
 		p.setDelay(nil)

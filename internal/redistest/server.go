@@ -48,6 +48,16 @@ func WithBinary(path string) Option {
 // fails with the line that installs one.
 func Server(t testing.TB, opts ...Option) *redisserver.Server {
 	t.Helper()
+	srv, err := launch(t, options(t, opts))
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	return srv
+}
+
+// options are those of a server that the test has to itself.
+func options(t testing.TB, opts []Option) redisserver.Options {
+	t.Helper()
 	o := redisserver.Options{Dir: t.TempDir()}
 	for _, opt := range opts {
 		opt(&o)
@@ -55,11 +65,17 @@ func Server(t testing.TB, opts ...Option) *redisserver.Server {
 	if o.Binary == "" {
 		o.Binary = onPath(t)
 	}
+	return o
+}
+
+// launch starts a server that ends with the test.
+func launch(t testing.TB, o redisserver.Options) (*redisserver.Server, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startWithin)
 	defer cancel()
 	srv, err := redisserver.Start(ctx, o)
 	if err != nil {
-		t.Fatalf("redistest: %v", err)
+		return nil, err
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -68,7 +84,7 @@ func Server(t testing.TB, opts ...Option) *redisserver.Server {
 		// Nobody needs the data, and an orderly end takes 100 ms longer.
 		srv.Kill()
 	})
-	return srv
+	return srv, nil
 }
 
 func onPath(t testing.TB) string {
@@ -115,14 +131,18 @@ func newClient(t testing.TB, addr string, opts []func(*redis.Options)) *redis.Cl
 // bear the servers' versions as names.
 func EachServer(t *testing.T, run func(t *testing.T, srv *redisserver.Server), opts ...Option) {
 	t.Helper()
+	eachBinary(t, func(t *testing.T, binary Option) { run(t, Server(t, append(slices.Clone(opts), binary)...)) })
+}
+
+// eachBinary runs EachServer's subtests without starting a server.
+func eachBinary(t *testing.T, run func(t *testing.T, binary Option)) {
+	t.Helper()
 	paths := append([]string{onPath(t)}, filepath.SplitList(os.Getenv(serversEnv))...)
 	for _, path := range paths {
 		if path == "" {
 			continue
 		}
-		t.Run(version(t, path), func(t *testing.T) {
-			run(t, Server(t, append(slices.Clone(opts), WithBinary(path))...))
-		})
+		t.Run(version(t, path), func(t *testing.T) { run(t, WithBinary(path)) })
 	}
 }
 

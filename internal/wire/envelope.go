@@ -45,11 +45,13 @@ type Envelope struct {
 	Args        []byte
 	Key         string // the caller's own id as given, where it was text
 	CreatedAt   int64
+	DueAt       int64 // of a delayed job: when it was to be ready, by the clock of whoever enqueued it
 	MaxAttempts int
 	Timeout     int64 // for one attempt
 	Deadline    int64 // no attempt runs beyond this time
 	Encoding    string
 	Meta        map[string]string
+	Notify      string // who waits for the end: the worker tells the channel of this name
 
 	// Intern, where set, makes a kind's bytes text when decoding, so that a known name need not be copied each time.
 	Intern func([]byte) string
@@ -66,6 +68,8 @@ const (
 	fieldDeadline    = 7
 	fieldEncoding    = 8
 	fieldMeta        = 9
+	fieldNotify      = 10
+	fieldDueAt       = 11
 )
 
 // Append writes the envelope behind dst.
@@ -84,11 +88,13 @@ func (e *Envelope) Append(dst []byte) []byte {
 	dst = appendText(dst, fieldKind, e.Kind)
 	dst = appendText(dst, fieldKey, e.Key)
 	dst = appendNumber(dst, fieldCreatedAt, e.CreatedAt)
+	dst = appendNumber(dst, fieldDueAt, e.DueAt)
 	dst = appendNumber(dst, fieldMaxAttempts, int64(e.MaxAttempts))
 	dst = appendNumber(dst, fieldTimeout, e.Timeout)
 	dst = appendNumber(dst, fieldDeadline, e.Deadline)
 	dst = appendText(dst, fieldEncoding, e.Encoding)
 	dst = appendMap(dst, fieldMeta, e.Meta)
+	dst = appendText(dst, fieldNotify, e.Notify)
 	return appendBytes(dst, fieldArgs, e.Args)
 }
 
@@ -114,6 +120,8 @@ func (e *Envelope) Decode(b []byte) error {
 			e.Key = r.text()
 		case fieldCreatedAt:
 			e.CreatedAt = r.number
+		case fieldDueAt:
+			e.DueAt = r.number
 		case fieldMaxAttempts:
 			e.MaxAttempts = int(r.number)
 		case fieldTimeout:
@@ -127,6 +135,8 @@ func (e *Envelope) Decode(b []byte) error {
 				e.Meta = make(map[string]string)
 			}
 			r.entry(e.Meta)
+		case fieldNotify:
+			e.Notify = r.text()
 		}
 	}
 	if r.err != nil {

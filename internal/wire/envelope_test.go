@@ -23,6 +23,7 @@ func fullEnvelope() Envelope {
 		Priority: 7, ExpiresAt: 1 << 45, Retention: 86_400_000, Kind: "image.resize",
 		Args: []byte("\x00\xff{\"a\":1}\r\n$5\r\n"), Key: "order-42 ☃", CreatedAt: 1_795_000_000_000, MaxAttempts: 25,
 		Timeout: 30_000, Deadline: 1 << 46, Encoding: "zstd", Meta: map[string]string{"": "empty", "b": "", "a": "\xfe"},
+		Notify: "0f8c5b1e",
 	}
 }
 

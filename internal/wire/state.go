@@ -20,6 +20,7 @@ type State struct {
 	Snoozes    int
 	StartedAt  int64 // ms: last start, for finished jobs
 	FinishedAt int64 // ms
+	DueAt      int64 // ms: when it was to be ready again, 0 where it ended
 }
 
 // Flags of a state record.
@@ -35,7 +36,8 @@ type Failure struct {
 	Attempt int
 	At      int64 // ms
 	Error   string
-	Stack   string
+	Stack   string // where it panicked
+	Output  string // the end of what it printed
 }
 
 // Caps of the error history, so that a job that fails for ever stays small.
@@ -43,6 +45,7 @@ const (
 	MaxFailures   = 10
 	maxErrorText  = 1024
 	maxStackText  = 4096
+	maxOutput     = 4096
 	briefText     = 200
 	stateHead     = 7
 	fieldBrief    = 6
@@ -51,12 +54,14 @@ const (
 	fieldSnoozes  = 3
 	fieldStarted  = 4
 	fieldFinished = 5
+	fieldDue      = 7
 )
 
-// AddFailure appends to the history and drops the oldest beyond MaxFailures; only the newest keeps its stack.
+// AddFailure appends to the history and drops the oldest beyond MaxFailures; only the newest keeps its stack and its
+// output.
 func (s *State) AddFailure(f Failure) {
 	for i := range s.Errors {
-		s.Errors[i].Stack = ""
+		s.Errors[i].Stack, s.Errors[i].Output = "", ""
 	}
 	s.Errors = append(s.Errors, f)
 	if extra := len(s.Errors) - MaxFailures; extra > 0 {
@@ -74,6 +79,7 @@ func (s *State) Append(dst []byte) (record []byte, brief int) {
 	dst = appendNumber(dst, fieldSnoozes, int64(s.Snoozes))
 	dst = appendNumber(dst, fieldStarted, s.StartedAt)
 	dst = appendNumber(dst, fieldFinished, s.FinishedAt)
+	dst = appendNumber(dst, fieldDue, s.DueAt)
 	n := len(s.Errors)
 	if n == 0 {
 		return dst, len(dst) - start
@@ -92,7 +98,8 @@ func (f Failure) append(dst []byte) []byte {
 	dst = appendNumber(dst, 1, int64(f.Attempt))
 	dst = appendNumber(dst, 2, f.At)
 	dst = appendText(dst, 3, clip(f.Error, maxErrorText))
-	return appendText(dst, 4, clip(f.Stack, maxStackText))
+	dst = appendText(dst, 4, clip(f.Stack, maxStackText))
+	return appendText(dst, 5, Tail(f.Output, maxOutput))
 }
 
 // Decode reads a record; an empty one is the zero State.
@@ -131,6 +138,8 @@ func (s *State) Decode(b []byte) error {
 			s.StartedAt = r.number
 		case fieldFinished:
 			s.FinishedAt = r.number
+		case fieldDue:
+			s.DueAt = r.number
 		}
 	}
 	if len(s.Errors) == 0 && brief != nil {
@@ -151,10 +160,15 @@ func decodeFailure(b []byte) (f Failure, err error) {
 			f.Error = r.text()
 		case 4:
 			f.Stack = r.text()
+		case 5:
+			f.Output = r.text()
 		}
 	}
 	return f, r.err
 }
+
+// ErrorText is an error's text as a record keeps it: at most 1 KiB of valid UTF-8.
+func ErrorText(s string) string { return clip(s, maxErrorText) }
 
 // clip cuts s to at most n bytes at a rune's border and makes it valid UTF-8, as it is shown to people.
 func clip(s string, n int) string {
@@ -170,4 +184,21 @@ func cut(s string, n int) string {
 		n--
 	}
 	return s[:n]
+}
+
+// Tail is the last n bytes of s at most, from a rune's start on and as valid UTF-8.
+func Tail(s string, n int) string {
+	s = strings.ToValidUTF8(last(s, n), "\uFFFD")
+	return last(s, n) // the replacement may be longer than what it replaces
+}
+
+func last(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	start := len(s) - n
+	for start < len(s) && !utf8.RuneStart(s[start]) {
+		start++
+	}
+	return s[start:]
 }

@@ -14,9 +14,9 @@ func fullState() State {
 		Flags: Suspect | Crashed, Generation: 200, Ghosts: 3, Crashes: 2, Attempts: 0xfffe,
 		Errors: []Failure{
 			{Attempt: 1, At: 1_795_000_000_000, Error: "first"},
-			{Attempt: 2, At: 1_795_000_001_000, Error: "second", Stack: "goroutine 1"},
+			{Attempt: 2, At: 1_795_000_001_000, Error: "second", Stack: "goroutine 1", Output: "cannot open x\n"},
 		},
-		UnknownAt: 5, Snoozes: 6, StartedAt: 7, FinishedAt: 8,
+		UnknownAt: 5, Snoozes: 6, StartedAt: 7, FinishedAt: 8, DueAt: 9,
 	}
 }
 
@@ -76,10 +76,10 @@ func TestStateBrief(t *testing.T) {
 func TestStateHistoryIsCapped(t *testing.T) {
 	var s State
 	for i := range 3 * MaxFailures {
-		s.AddFailure(Failure{Attempt: i + 1, Error: strings.Repeat("x\xff", 5000), Stack: strings.Repeat("s", 50_000)})
+		s.AddFailure(Failure{Attempt: i + 1, Error: strings.Repeat("x\xff", 5000), Stack: strings.Repeat("s", 50_000), Output: strings.Repeat("\xffo", 50_000) + "end"})
 	}
 	raw, _ := s.Append(nil)
-	if most := MaxFailures*(maxErrorText+32) + maxStackText + 300; len(raw) > most {
+	if most := MaxFailures*(maxErrorText+32) + maxStackText + maxOutput + 300; len(raw) > most {
 		t.Errorf("a record has %d bytes, at most %d are right", len(raw), most)
 	}
 	var got State
@@ -93,6 +93,9 @@ func TestStateHistoryIsCapped(t *testing.T) {
 		newest := i == MaxFailures-1
 		if (f.Stack != "") != newest || len(f.Stack) > maxStackText || len(f.Error) > maxErrorText {
 			t.Errorf("failure %d: %d bytes of error, %d of stack", i, len(f.Error), len(f.Stack))
+		}
+		if (f.Output != "") != newest || len(f.Output) > maxOutput || newest && (!strings.HasSuffix(f.Output, "oend") || !utf8.ValidString(f.Output)) {
+			t.Errorf("failure %d: output %.20q..., %d bytes", i, f.Output, len(f.Output))
 		}
 		if !utf8.ValidString(f.Error) {
 			t.Errorf("failure %d is not UTF-8", i)
@@ -184,4 +187,17 @@ func FuzzState(f *testing.F) {
 			t.Fatalf("the brief record says %+v, the whole one %+v", third, second)
 		}
 	})
+}
+
+// The end is what counts of a long text; it begins at a rune's border.
+func TestTail(t *testing.T) {
+	for _, tt := range []struct {
+		in   string
+		n    int
+		want string
+	}{{"", 4, ""}, {"abc", 4, "abc"}, {"abcdef", 4, "cdef"}, {"aööö", 4, "öö"}, {"aööö", 5, "öö"}, {"a\xffb", 4, "\uFFFDb"}, {"\xff\xff\xffb", 4, "\uFFFDb"}, {"abc", 0, ""}, {"\x80\x80\x80", 2, ""}} {
+		if got := Tail(tt.in, tt.n); got != tt.want || len(got) > max(tt.n, 0) {
+			t.Errorf("Tail(%q, %d) = %q, want %q", tt.in, tt.n, got, tt.want)
+		}
+	}
 }

@@ -22,11 +22,11 @@ end
 local meta = call('HMGET', META, 'ghosts', 'paused', 'suspect_ghosts')
 local names = {'enqueued', 'succeeded', 'failed', 'died', 'cancelled', 'expired', 'snoozed', 'released', 'recovered', 'redriven',
   'deleted', 'refused', 'dead_purged', 'producers_evicted'}
-local out = {int(now_us), 'OK', max(0, total - tonumber(meta[1] or '0')), sizes[N_SCHEDULED], running, sizes[N_DEAD],
-  sizes[N_FINISHED], max(0, sizes[N_SUSPECT] - tonumber(meta[3] or '0')), meta[2] == '1' and 1 or 0}
+local out = {int(now_us), 'OK', max(0, total - (tonumber(meta[1] or '0') or 0)), sizes[N_SCHEDULED], running, sizes[N_DEAD],
+  sizes[N_FINISHED], max(0, sizes[N_SUSPECT] - (tonumber(meta[3] or '0') or 0)), meta[2] == '1' and 1 or 0}
 local values = call('HMGET', META, unpack(names))
 for i = 1, #names do
   out[#out + 1] = names[i]
-  out[#out + 1] = values[i] or '0'
+  out[#out + 1] = string.match(values[i] or '', '^%-?%d+$') or '0' -- doctor tells of one that is no number
 end
 return out

@@ -1,7 +1,8 @@
--- delete: a job in any state but running -> gone, with its record and result.
+-- delete: a job in any state but running -> gone, with its record and result. Several a call.
 -- KEYS: fixed, then running of every session
--- ARGV: id, server time in ms after which the call is void, then every session, in the order of KEYS
--- RETURNS: now_us, word (DELETED, RUNNING = refused, UNKNOWN, CHANGED = other sessions, read them again), session
+-- ARGV: ids (16 bytes each), server time in ms after which the call is void, then every session, in the order of KEYS
+-- RETURNS: now_us, word (OK, CHANGED = other sessions, read them again), outcomes (a letter each: x deleted, r runs:
+--          refused, u unknown)
 -- ERRORS: WRONGKEY, EXPIRED
 local err = shrink()
 if err then return err end
@@ -10,18 +11,31 @@ sizes, err = measure()
 if err then return err end
 local now_us, now = clock()
 if now > tonumber(ARGV[2]) then return redis.error_reply('EXPIRED call') end
-local id = ARGV[1]
-local envelope = call('HGET', JOBS, id)
-if not envelope or tombstone(envelope) then return {int(now_us), 'UNKNOWN', ''} end
-local before = head_due()
-if call('ZREM', SCHEDULED, id) + call('ZREM', DEAD, id) + call('ZREM', FINISHED, id) == 0 then
-  local at, err2 = locate_running(id, 3)
-  if err2 then return err2 end
-  if not at then return {int(now_us), 'CHANGED', ''} end
-  if at.session then return {int(now_us), 'RUNNING', at.session} end
-  leave_ghost(id, call('HGET', STATE, id), sizes)
+local ids = split16(ARGV[1])
+local running
+running, err = locate_running(ids, 3)
+if err then return err end
+if not running then return {int(now_us), 'CHANGED', ''} end
+local before, gone, seen, words = head_due(), {}, {}, {}
+for i = 1, #ids do
+  local id = ids[i]
+  local size = call('HSTRLEN', JOBS, id)
+  if size == 0 or seen[id] or size == 2 and tombstone(call('HGET', JOBS, id)) then
+    words[i] = 'u'
+  elseif running[id] then
+    words[i] = 'r'
+  else
+    if call('ZREM', SCHEDULED, id) + call('ZREM', DEAD, id) + call('ZREM', FINISHED, id) == 0 then
+      leave_ghost(id, call('HGET', STATE, id), sizes)
+    end
+    seen[id] = true
+    gone[#gone + 1] = id
+    words[i] = 'x'
+  end
 end
-arm(before, sizes)
-bury({id}, sizes)
-call('HINCRBY', META, 'deleted', 1)
-return {int(now_us), 'DELETED', ''}
+if #gone > 0 then
+  arm(before, sizes)
+  bury(gone, sizes)
+  tally('deleted', #gone)
+end
+return {int(now_us), 'OK', table.concat(words)}

@@ -3,8 +3,9 @@
 -- KEYS: fixed, then running of every session
 -- ARGV: id, server time in ms after which the call is void, envelope ('' = as it is), due ('' = as it is; else 0 = now,
 --       +ms = from now, ms = Unix time), the envelope as the caller read it, then every session, in the order of KEYS
--- RETURNS: now_us, word (EDITED, RUNNING, FINISHED, UNKNOWN, CONFLICT = it is another one by now, CHANGED)
--- ERRORS: WRONGKEY, EXPIRED, OOM, BADCALL
+-- RETURNS: now_us, word (EDITED, RUNNING, FINISHED, UNKNOWN, CONFLICT = it is another one by now, DEAD = it has no time
+--          to be changed, MOVED = too often while it waited: it must run first, CHANGED)
+-- ERRORS: WRONGKEY, EXPIRED, OOM
 local sizes, err = measure()
 if err then return err end
 local now_us, now = clock()
@@ -14,19 +15,19 @@ local old, record = call('HGET', JOBS, id), call('HGET', STATE, id)
 if not old or tombstone(old) then return {int(now_us), 'UNKNOWN'} end
 if old ~= ARGV[5] then return {int(now_us), 'CONFLICT'} end
 if call('ZSCORE', FINISHED, id) then return {int(now_us), 'FINISHED'} end
-local at, err2 = locate_running(id, 6)
+local dead = call('ZSCORE', DEAD, id)
+if dead and due ~= '' then return {int(now_us), 'DEAD'} end
+local running, err2 = locate_running({id}, 6)
 if err2 then return err2 end
-if not at then return {int(now_us), 'CHANGED'} end
-if at.session then return {int(now_us), 'RUNNING'} end
+if not running then return {int(now_us), 'CHANGED'} end
+if running[id] then return {int(now_us), 'RUNNING'} end
 
 local envelope = ARGV[3] ~= '' and ARGV[3] or old
-if record and byte(record, 4) >= MOVES - 1 then -- the last one is for cancel and delete
-  return redis.error_reply('BADCALL the job was moved ' .. MOVES - 1 .. ' times while it waited; it must run first')
-end
+if record and byte(record, 4) >= MOVES - 1 then return {int(now_us), 'MOVED'} end -- the last one is for cancel and delete
 -- The first write that could grow: a full Redis refuses it here, with nothing moved.
 local r = pcall('HSET', JOBS, id, envelope)
 if type(r) == 'table' then return redis.error_reply(r.err) end
-if call('ZSCORE', DEAD, id) then return {int(now_us), 'EDITED'} end
+if dead then return {int(now_us), 'EDITED'} end
 local when
 if due ~= '' then
   when = sub(due, 1, 1) == '+' and now + tonumber(due) or tonumber(due)

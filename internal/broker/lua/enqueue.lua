@@ -95,27 +95,11 @@ if created > 0 then
   if some then
     wake(sizes, 1)
   end
-  call('HINCRBY', META, 'enqueued', created)
+  tally('enqueued', created)
 end
 
 if ARGV[1] ~= '' then
-  -- Records are kept 10 minutes. A new lane pays for the upkeep: it looks at a few others and drops the old ones.
-  if sizes[N_PRODUCERS] >= 1000 and call('HEXISTS', PRODUCERS, field) == 0 then
-    local some, oldest, oldest_at = call('HRANDFIELD', PRODUCERS, 8, 'WITHVALUES'), nil, nil
-    local dropped = 0
-    for i = 1, #some, 2 do
-      local at = tonumber(string.match(some[i + 1], '^%d+ (%d+)') or '0')
-      if now - at > 600000 then
-        dropped = dropped + call('HDEL', PRODUCERS, some[i])
-      elseif not oldest_at or at < oldest_at then
-        oldest, oldest_at = some[i], at
-      end
-    end
-    if dropped == 0 and sizes[N_PRODUCERS] >= 20000 and oldest then
-      call('HDEL', PRODUCERS, oldest)
-      call('HINCRBY', META, 'producers_evicted', 1)
-    end
-  end
+  admit(field, sizes, now)
   local r = pcall('HSET', PRODUCERS, field, int(seq) .. ' ' .. int(now) .. ' ' .. outcomes)
   if type(r) == 'table' and #jobs > 0 then
     return redis.error_reply(r.err)

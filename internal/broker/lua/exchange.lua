@@ -17,7 +17,7 @@ if err then return err end
 local sizes
 sizes, err = measure('ZCARD', RUNNING, 'HLEN', LANES)
 if err then return err end
-err = dead_session(session)
+err = dead_session(session, #ARGV[8] / 16 + (#ARGV - 9) / 5)
 if err then return err end
 local now_us, now = clock()
 
@@ -105,10 +105,10 @@ for i = 10, #ARGV, 5 do
   place = place + 1
 end
 if done > 0 then
-  call('HINCRBY', META, 'succeeded', done)
+  tally('succeeded', done)
 end
 if #refused > 0 then
-  call('HINCRBY', META, 'refused', #refused)
+  tally('refused', #refused)
 end
 local refusals = table.concat(refused, ',')
 

@@ -15,7 +15,7 @@ if err then return err end
 local sizes
 sizes, err = measure('ZCARD', RUNNING, 'HLEN', LANES)
 if err then return err end
-err = dead_session(session)
+err = dead_session(session, (#ARGV - 3) / 6)
 if err then return err end
 local now_us, now = clock()
 local last, record = lane_record(LANES, ARGV[2])
@@ -97,7 +97,7 @@ if #release.ids > 0 then
 end
 arm(before, sizes)
 for name, n in pairs(counts) do
-  call('HINCRBY', META, name, n)
+  tally(name, n)
 end
 local outcomes = table.concat(words)
 call('HSET', LANES, ARGV[2], ARGV[3] .. ' ' .. outcomes)

@@ -18,11 +18,11 @@ for name, key in pairs({SCHEDULED = SCHEDULED, DEAD = DEAD, FINISHED = FINISHED}
   end
 end
 if word == 'READY' then
-  local at, err2 = locate_running(id, 3)
+  local running, err2 = locate_running({id}, 3)
   if err2 then return err2 end
-  if not at then return {int(now_us), 'CHANGED', '', '', '', '', '', ''} end
-  if at.session then
-    word, score, session = 'RUNNING', at.token, at.session
+  if not running then return {int(now_us), 'CHANGED', '', '', '', '', '', ''} end
+  if running[id] then
+    word, score, session = 'RUNNING', running[id].token, running[id].session
   end
 end
 return {int(now_us), word, score, session, call('HGET', CANCELS, id) or '', envelope, call('HGET', STATE, id) or '',

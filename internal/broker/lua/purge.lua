@@ -19,7 +19,7 @@ if set then
     chunks('ZREM', set, gone)
     arm(before, sizes)
     bury(gone, sizes)
-    call('HINCRBY', META, 'deleted', #gone)
+    tally('deleted', #gone)
   end
   return {int(now_us), #gone, call('ZCARD', set) > 0 and 1 or 0}
 end
@@ -43,6 +43,6 @@ for p = 10, 0, -1 do
 end
 bury(gone, sizes)
 if #gone > 0 then
-  call('HINCRBY', META, 'deleted', #gone)
+  tally('deleted', #gone)
 end
 return {int(now_us), #gone, left > 0 and 1 or 0}

@@ -23,7 +23,7 @@ for i = 2, #ARGV do
     record = sub(record, 1, 1) .. '\0' .. sub(record, 3, 4) .. '\0\0\0' .. sub(record, 8)
     call('HSET', STATE, id, record)
     call('RPUSH', ready(priority(envelope)), entry(id, record))
-    call('HINCRBY', META, 'redriven', 1)
+    tally('redriven', 1)
     wake(sizes, 1)
     words[#words + 1] = 'o'
   end

@@ -1,5 +1,5 @@
 -- sweep: forget finished jobs whose retention is over and jobs dead for longer than they are kept, at most 250 of
--- each a call; and the records of producers silent for 10 minutes, a few at a time.
+-- each a call; and the records of producers that were silent for as long as those are kept, a few at a time.
 -- KEYS: fixed
 -- ARGV: cursor over the producers ('0' = start)
 -- RETURNS: now_us, finished forgotten, dead forgotten, next cursor
@@ -20,11 +20,12 @@ local dead = call('ZRANGEBYSCORE', DEAD, '-inf', int(now - keep), 'LIMIT', 0, 25
 if #dead > 0 then
   chunks('ZREM', DEAD, dead)
   bury(dead, sizes)
-  call('HINCRBY', META, 'dead_purged', #dead)
+  tally('dead_purged', #dead)
 end
 local page = call('HSCAN', PRODUCERS, ARGV[1], 'COUNT', 100)
 for i = 1, #page[2], 2 do
-  if now - tonumber(string.match(page[2][i + 1], '^%d+ (%d+)') or '0') > 600000 then
+  local number, at = string.match(page[2][i + 1], '^(%d+) (%d+)')
+  if now - tonumber(at or '0') > kept(tonumber(number or '0')) then
     call('HDEL', PRODUCERS, page[2][i])
   end
 end

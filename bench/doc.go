@@ -1,0 +1,123 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tidemill/tidemill/bench/internal/plots"
+	"github.com/tidemill/tidemill/bench/internal/rig"
+)
+
+// plotsDir is where the plots are, seen from the document.
+const plotsDir = "benchmarks"
+
+// writeDoc writes the document with the tables, and the plots, into a directory.
+func (c config) writeDoc(r *rig.Report, header []string) error {
+	if err := os.MkdirAll(filepath.Join(c.Doc, plotsDir), 0o755); err != nil {
+		return err
+	}
+	var text bytes.Buffer
+	fmt.Fprintf(&text, `# Benchmarks
+
+Written by %s. What each figure means, how each system is set up, and what is not fair to compare, is told in
+[bench/README.md](../bench/README.md).
+
+- Date: %s; it took %s
+- Machine: %s, shared by producer, worker and server over loopback
+- %s
+- Runs: %d, interleaved (recovery and the curves: 1). Each cell is the median (min-max), and after × the median ratio to the
+  first system, taken run by run
+`, "`make bench`", time.Now().UTC().Format("2006-01-02 15:04 MST"), r.Took.Round(time.Second), rig.Machine(), r.Versioned(), r.Runs)
+	for _, line := range header {
+		fmt.Fprintln(&text, "- "+line)
+	}
+	if err := c.writePlots(&text, r); err != nil {
+		return err
+	}
+	fmt.Fprint(&text, "\n## Tables\n")
+	r.WriteMarkdown(&text)
+	return os.WriteFile(filepath.Join(c.Doc, "benchmarks.md"), text.Bytes(), 0o644)
+}
+
+// writePlots draws the curves that were taken and shows them in the document.
+func (c config) writePlots(text *bytes.Buffer, r *rig.Report) error {
+	head := "\n## Curves\n"
+	for _, chart := range []struct {
+		file string
+		plots.Chart
+	}{
+		{"concurrency.svg", plots.Chart{Title: "Throughput against concurrency", X: "handlers at once", Y: "jobs/s", Curves: c.throughput(r)}},
+		{"load.svg", plots.Chart{Title: "Latency against load", X: "jobs/s enqueued", Y: "enqueue to handler, ms", Curves: c.latencies(r)}},
+		{"backlog.svg", plots.Chart{Title: "Cost against backlog", X: "jobs waiting", Y: "CPU, us/job", Curves: costs(r)}},
+	} {
+		drawn, err := plots.Write(filepath.Join(c.Doc, plotsDir, chart.file), chart.Chart)
+		if err != nil {
+			return fmt.Errorf("plot %s: %w", chart.file, err)
+		}
+		if drawn {
+			fmt.Fprintf(text, "%s\n![%s](%s/%s)\n", head, chart.Title, plotsDir, chart.file)
+			head = ""
+		}
+	}
+	return nil
+}
+
+// throughput is each system's rate at each concurrency.
+func (c config) throughput(r *rig.Report) (curves []plots.Curve) {
+	for _, system := range c.Curves {
+		curves = append(curves, plots.Curve{Name: system, Points: points(r, "concurrency", system, "", "rate")})
+	}
+	return curves
+}
+
+// latencies is each system's at each load: by the jobs that came.
+func (c config) latencies(r *rig.Report) (curves []plots.Curve) {
+	for _, system := range c.Curves {
+		curves = append(curves,
+			plots.Curve{Name: system + " p50", Points: points(r, "loads", system, "sent", "p50")},
+			plots.Curve{Name: system + " p99", Points: points(r, "loads", system, "sent", "p99"), Dashed: true, Same: true})
+	}
+	return curves
+}
+
+// costs is the CPU time that a job takes at each backlog.
+func costs(r *rig.Report) (curves []plots.Curve) {
+	for _, what := range []string{"drain", "enqueue"} {
+		curves = append(curves,
+			plots.Curve{Name: what + ", client", Points: points(r, "backlog", alone, "", what+" client CPU")},
+			plots.Curve{Name: what + ", Redis", Points: points(r, "backlog", alone, "", what+" server CPU"), Dashed: true, Same: true})
+	}
+	return curves
+}
+
+// points are one system's at a measure whose columns are points: the medians of the metric y against those of x, or, if
+// that is not named, against the number in the column's name.
+func points(r *rig.Report, measure, system, x, y string) (out []plots.Point) {
+	var xs map[string]rig.Spread
+	for _, row := range r.Summary {
+		if row.Measure == measure && row.Metric == x {
+			xs = row.Systems
+		}
+	}
+	for _, row := range r.Summary {
+		if row.Measure != measure || row.Metric != y {
+			continue
+		}
+		for column, spread := range row.Systems {
+			name, number, _ := strings.Cut(column, "@")
+			if name != system {
+				continue
+			}
+			at := plots.Point{X: xs[column].Median, Y: spread.Median}
+			if x == "" {
+				_, _ = fmt.Sscan(number, &at.X) // a point without a number has no place
+			}
+			out = append(out, at)
+		}
+	}
+	return out
+}

@@ -1,0 +1,91 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// launchRedis makes one attempt at a redis-server, without persistence or with an append-only file.
+func launchRedis(ctx context.Context, kind Kind) (*server, error) {
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, fmt.Errorf("redis-server must be on PATH: %w", err)
+	}
+	addr, port, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "tidemill-bench-redis-")
+	if err != nil {
+		return nil, err
+	}
+	s := &server{Broker: Broker{Kind: kind, Addr: addr}, dir: dir}
+	appendonly := "no"
+	if kind == RedisAOF {
+		appendonly = "yes"
+	}
+	s.cmd = exec.Command(bin, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", appendonly,
+		"--appendfsync", "everysec", "--daemonize", "no", "--dir", dir, "--loglevel", "warning")
+	s.cmd.SysProcAttr = dieWithParent()
+	return s, s.start(ctx, s.redisReady)
+}
+
+// redisReady waits for the server's answer and checks by pid that it is ours: the steps FLUSHALL it, which must never reach
+// somebody else's data.
+func (s *server) redisReady(ctx context.Context) error {
+	if !answers(s.Addr) {
+		return errNotReady
+	}
+	info, err := redisInfo(ctx, s.Addr, "server")
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotReady, err)
+	}
+	if pid := info["process_id"]; pid != strconv.Itoa(s.PID) {
+		return fmt.Errorf("the server at %s has pid %s, not %d", s.Addr, pid, s.PID)
+	}
+	s.version = info["redis_version"]
+	return nil
+}
+
+// redisInfo dials addr once and parses a section of INFO.
+func redisInfo(ctx context.Context, addr, section string) (map[string]string, error) {
+	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	defer rdb.Close()
+	text, err := rdb.Info(ctx, section).Result()
+	return parseInfo(text), err
+}
+
+// parseInfo turns the answer of INFO into a map.
+func parseInfo(text string) map[string]string {
+	out := make(map[string]string)
+	for line := range strings.SplitSeq(text, "\n") {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// Memory is what a broker holds, in bytes: used_memory of a Redis, the database's size of a Postgres.
+func Memory(ctx context.Context, b Broker) (int64, error) {
+	if b.Kind == Postgres {
+		return postgresSize(ctx, b)
+	}
+	info, err := redisInfo(ctx, b.Addr, "memory")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(info["used_memory"], 10, 64)
+}
+
+func emptyRedis(ctx context.Context, b Broker) error {
+	rdb := redis.NewClient(&redis.Options{Addr: b.Addr})
+	defer rdb.Close()
+	return rdb.FlushAll(ctx).Err()
+}

@@ -1,0 +1,115 @@
+package rig
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestSpreadAndPercentile(t *testing.T) {
+	if got, want := spreadOf([]float64{4, 1, 3, 2}), (Spread{Median: 2.5, Min: 1, Max: 4, Runs: 4}); got != want {
+		t.Errorf("spreadOf = %+v, want %+v", got, want)
+	}
+	var s []time.Duration
+	for i := range 200 {
+		s = append(s, time.Duration(i+1))
+	}
+	for p, want := range map[float64]time.Duration{0: 1, 0.5: 100, 0.99: 198, 1: 200} {
+		if got := percentile(s, p); got != want {
+			t.Errorf("percentile %v = %d, want %d", p, got, want)
+		}
+	}
+}
+
+func TestRatiosPairRuns(t *testing.T) {
+	r := newReport(Plan{Runs: 3, Measures: []Measure{{Name: "drain", Columns: []string{"a", "b"}}}})
+	add := func(run int, label string, v float64, failure string) {
+		r.Results = append(r.Results, Result{Run: run, Measure: "drain", System: label, Error: failure,
+			Metrics: []Metric{{Name: "rate", Value: v}}})
+	}
+	add(1, "a", 10, "")
+	add(1, "b", 20, "")
+	add(2, "b", 90, "")
+	add(2, "a", 30, "")
+	add(3, "a", 1, "broken")
+	add(3, "b", 50, "")
+	r.summarise()
+	if got, want := r.Summary[0].Ratios["b"], (Spread{Median: 2.5, Min: 2, Max: 3, Runs: 2}); got != want {
+		t.Errorf("ratios = %+v, want %+v: a failed run has no pair", got, want)
+	}
+}
+
+func TestNoRunBeginsThatWouldNotFit(t *testing.T) {
+	for _, c := range []struct {
+		spent  time.Duration
+		runs   int
+		within time.Duration
+		want   bool
+	}{
+		{0, 0, time.Nanosecond, true}, // the first
+		{2 * time.Minute, 2, 3 * time.Minute, true},
+		{2*time.Minute + time.Second, 2, 3 * time.Minute, false},
+		{time.Hour, 2, 0, true},
+	} {
+		if got := fits(c.spent, c.runs, c.within); got != c.want {
+			t.Errorf("after %d runs in %v, within %v: %v, want %v", c.runs, c.spent, c.within, got, c.want)
+		}
+	}
+}
+
+func TestBestOther(t *testing.T) {
+	r := newReport(Plan{Runs: 2, Own: "own@10", Measures: []Measure{{Name: "drain", Columns: []string{"a", "b", "own@10", "own-metrics"}}}})
+	add := func(run int, label string, v float64) {
+		r.Results = append(r.Results, Result{Run: run, Measure: "drain", System: label, Metrics: []Metric{{Name: "rate", Better: Higher, Value: v}}})
+	}
+	for run, values := range [][]float64{{10, 20, 60, 70}, {10, 24, 48, 70}} {
+		for i, label := range r.plan.Measures[0].Columns {
+			add(run+1, label, values[i])
+		}
+	}
+	r.summarise()
+	if got, want := r.Summary[0].Best, (Spread{Median: 2.5, Min: 2, Max: 3, Runs: 2}); got != want || r.Summary[0].BestOther != "b" {
+		t.Errorf("best = %+v to %q, want %+v to b", got, r.Summary[0].BestOther, want)
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	r := newReport(Plan{Runs: 1, Own: "b", Measures: []Measure{
+		{Name: "drain", Columns: []string{"a", "b", "c"}},
+		{Name: "curve", Columns: []string{"a@1", "a@10"}, Points: true},
+		{Name: "none", Columns: []string{"a"}},
+	}})
+	add := func(measure, label string, v float64) {
+		r.Results = append(r.Results, Result{Run: 1, Measure: measure, System: label, Metrics: []Metric{{Name: "rate", Unit: "1/s", Better: Higher, Value: v}}})
+	}
+	add("drain", "a", 10)
+	add("drain", "b", 30)
+	add("curve", "a@10", 7)
+	r.Results = append(r.Results, Result{Run: 1, Measure: "drain", System: "c", Error: "broken\nin two"})
+	r.Remarks = []string{"a remark"}
+	r.summarise()
+	var text strings.Builder
+	r.WriteMarkdown(&text)
+	const want = `
+### drain
+
+|  | unit | a | b | c | b / best other |
+| --- | --- | --- | --- | --- | --- |
+| rate | 1/s ↑ | 10 | 30; ×3 | - | 3 a |
+
+### curve
+
+| curve | rate, 1/s ↑ |
+| --- | --- |
+| a@1 | - |
+| a@10 | 7 |
+
+### Remarks
+
+- a remark
+- failed: run 1, drain, c: broken in two
+`
+	if got := text.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tidemill/tidemill/bench/internal/rig"
+)
+
+// measures lists them in the order of the tables.
+func (b *bench) measures() []rig.Measure {
+	c, labels := b.config, b.labels()
+	return []rig.Measure{
+		{Name: "drain", Columns: labels, Limit: c.perJob(), Run: b.each(measureDrain)},
+		{Name: "mixed", Columns: labels, Limit: 2 * c.perJob(), Run: b.each(b.measureMixed)},
+		{Name: "handlers", Columns: labels, Limit: 2 * c.perJob(), Run: b.each(measureHandlers)},
+		{Name: "latency", Columns: labels, Limit: c.perSample(), Run: b.each(oneStep("latency"))},
+		{Name: "load", Columns: labels, Limit: c.perJob(), Run: b.each(b.measureLoad(usualLoad))},
+		{Name: "delayed", Columns: labels, Limit: c.perSample(), Run: b.each(oneStep("delayed"))},
+		{Name: "enqueue", Columns: labels, Limit: c.perJob(), Run: b.each(oneStep("enqueue"))},
+		{Name: "idle", Columns: labels, Limit: 2*lastWait + c.Idle, Once: true, Together: true,
+			Run: b.each(func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) { return measureIdle(ctx, spec, c.Idle) })},
+		{Name: "recovery", Columns: labels, Limit: 2*lastWait + c.Patience, Once: true, Together: true,
+			Run: b.each(func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
+				return measureRecovery(ctx, spec, c.Patience)
+			})},
+		{Name: "queues", Columns: []string{"1 queue", "10 queues", "100 queues"}, Limit: c.perJob(), Run: b.alone(b.measureQueues)},
+		{Name: "processes", Columns: []string{"1 process", "4 processes"}, Limit: c.perJob(), Run: b.alone(b.measureProcesses)},
+		{Name: "aof", Columns: []string{"off", "everysec"}, Limit: c.perJob(), Run: b.alone(measureAOF), Server: aofServer},
+		{Name: "concurrency", Columns: b.points(concurrencies), Limit: c.perJob(), Once: true, Points: true, Run: b.point(b.measureConcurrency)},
+		{Name: "loads", Columns: b.points(loads), Limit: 2 * c.perJob(), Once: true, Points: true, Run: b.point(b.measureLoads)},
+		{Name: "backlog", Columns: b.backlogPoints(), Limit: c.perJob() + time.Duration(c.Backlog)*100*time.Microsecond,
+			Once: true, Points: true, Run: b.point(b.measureBacklog)},
+	}
+}
+
+// measureNames lists the known measures.
+func measureNames() []string {
+	var names []string
+	for _, m := range newBench(config{}).measures() {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+func (c config) perJob() time.Duration { return 2*time.Minute + 3*time.Duration(c.N)*time.Millisecond }
+
+func (c config) perSample() time.Duration {
+	return 3*lastWait + time.Duration(c.Samples)*100*time.Millisecond
+}
+
+// bench is a benchmark under way.
+type bench struct {
+	config
+	capacity map[string]float64 // jobs/s of a variant, by its label, end to end and one job a call; the newest
+}
+
+func newBench(c config) *bench { return &bench{config: c, capacity: make(map[string]float64)} }
+
+// measureFunc takes a measure of one system.
+type measureFunc func(ctx context.Context, spec stepSpec) ([]rig.Metric, error)
+
+// each takes a measure of the variant that a column is named after.
+func (b *bench) each(run measureFunc) func(context.Context, string, rig.Broker) ([]rig.Metric, error) {
+	return func(ctx context.Context, column string, broker rig.Broker) ([]rig.Metric, error) {
+		i := slices.IndexFunc(b.Variants, func(v variant) bool { return v.Label == column })
+		return run(ctx, b.spec(b.Variants[i], broker))
+	}
+}
+
+// spec is the order for a variant: the slower systems get fewer jobs.
+func (b *bench) spec(v variant, broker rig.Broker) stepSpec {
+	return stepSpec{Variant: v, Broker: broker, N: max(100, b.N/shareOf(v.System)), Samples: b.Samples}
+}
+
+func (b *bench) labels() []string {
+	var labels []string
+	for _, v := range b.Variants {
+		labels = append(labels, v.Label)
+	}
+	return labels
+}
+
+// oneStep is a measure of a single child process.
+func oneStep(name string) measureFunc {
+	return func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) { return runStep(ctx, name, spec) }
+}
+
+// prefixed puts a word or two before the names of metrics.
+func prefixed(prefix string, metrics []rig.Metric) []rig.Metric {
+	for i := range metrics {
+		metrics[i].Name = prefix + metrics[i].Name
+	}
+	return metrics
+}
+
+// valueOf finds a metric.
+func valueOf(metrics []rig.Metric, name string) (float64, bool) {
+	i := slices.IndexFunc(metrics, func(m rig.Metric) bool { return m.Name == name })
+	if i < 0 {
+		return 0, false
+	}
+	return metrics[i].Value, true
+}
+
+// measureDrain fills and drains, and reads between the two what a job takes of the server's memory.
+func measureDrain(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
+	before, err := rig.Memory(ctx, spec.Broker)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := runStep(ctx, "fill", spec); err != nil {
+		return nil, fmt.Errorf("fill: %w", err)
+	}
+	after, err := rig.Memory(ctx, spec.Broker)
+	if err != nil {
+		return nil, err
+	}
+	metrics, err := runStep(ctx, "drain", spec)
+	if err != nil || len(metrics) == 0 {
+		return nil, err
+	}
+	return append(metrics, rig.Metric{Name: "memory, pending job", Unit: "bytes", Better: rig.Lower, Value: float64(after-before) / float64(spec.N)}), nil
+}
+
+// sleeping is the concurrency of the measure handlers, and how long those take.
+const sleeping = 1000
+
+var sleeps = []time.Duration{time.Millisecond, 10 * time.Millisecond}
+
+// measureHandlers drains with handlers that take their time.
+func measureHandlers(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
+	var out []rig.Metric
+	spec.Variant.Concurrency, spec.N = sleeping, max(100, spec.N/2)
+	for _, spec.Handler = range sleeps {
+		if err := rig.Empty(ctx, spec.Broker); err != nil {
+			return nil, err
+		}
+		if _, err := runStep(ctx, "fill", spec); err != nil {
+			return nil, fmt.Errorf("fill: %w", err)
+		}
+		metrics, err := runStep(ctx, "drain", spec)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, prefixed(spec.Handler.String()+" ", metrics)...)
+	}
+	return out, nil
+}
+
+// plan is what the flags say, for the rig.
+func (c config) plan() rig.Plan {
+	b := newBench(c)
+	own := b.usualVariant(alone).Label
+	p := rig.Plan{Runs: c.Runs, Within: c.Within, Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
+	p.Versions["go-redis"] = rig.ModuleVersion("github.com/redis/go-redis/v9")
+	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d, go-redis %s", c.N, c.Samples, p.Versions["go-redis"]))
+	for _, v := range c.Variants {
+		sys, _ := systemNamed(v.System)
+		p.Versions[v.System] = sys.Version()
+		p.Header = append(p.Header, fmt.Sprintf("%s: version %s, concurrency %d, %d jobs", v.Label, p.Versions[v.System], v.Concurrency, b.spec(v, rig.Broker{}).N))
+	}
+	for _, m := range b.measures() {
+		if !slices.Contains(c.Measures, m.Name) || len(m.Columns) == 0 {
+			continue
+		}
+		if m.Server == nil {
+			m.Server = func(column string) rig.Kind { return serverOf(systemOf(column)) }
+		}
+		p.Measures = append(p.Measures, m)
+	}
+	if c.Doc != "" {
+		p.Write = func(r *rig.Report) error { return c.writeDoc(r, p.Header) }
+	}
+	return p
+}
+
+// unsupported says that a system has not got what a step needs: the step printed no figures.
+func unsupported(metrics []rig.Metric, err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || err == nil && len(metrics) == 0
+}
