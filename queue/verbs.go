@@ -89,11 +89,14 @@ func (c *Client) wrongState(verb, queue, id string, state broker.State) error {
 
 // Pause stops claiming from a queue: what runs goes on, what workers fetched ahead goes back. Changed is false when it
 // was paused already.
+//
+// Errors: ErrInvalid, ErrUnavailable, ErrClosed; ErrOutcomeUnknown where the answer was lost: calling again does no harm,
+// but Changed may then be false.
 func (c *Client) Pause(ctx context.Context, queue string) (changed bool, err error) {
 	return c.pause(ctx, queue, true)
 }
 
-// Resume undoes Pause.
+// Resume undoes Pause, with the same errors.
 func (c *Client) Resume(ctx context.Context, queue string) (changed bool, err error) {
 	return c.pause(ctx, queue, false)
 }

@@ -39,6 +39,7 @@ func TestSubscribe(t *testing.T) {
 		}
 	}
 	all.says(&all.out, `"data_base64"`)
+	one.says(&one.out, `"id":"",`)
 	head := regexp.MustCompile(`^\{"topic":"prices.gold","id":"` + id + `","time":"20[0-9T:-]{17}\.[0-9]{6}Z",`)
 	ours := head.FindString(one.out.String())
 	if ours == "" {
