@@ -38,8 +38,8 @@ func TestSubscribe(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	one.says(&one.out, `"bid": 1 `)
 	all.says(&all.out, `"data_base64"`)
+	one.says(&one.out, `"id":"",`)
 	head := regexp.MustCompile(`^\{"topic":"prices.gold","id":"` + id + `","time":"20[0-9T:-]{17}\.[0-9]{6}Z",`)
 	ours := head.FindString(one.out.String())
 	if ours == "" {
