@@ -134,7 +134,7 @@ func TestKilledConsumersAndRedis(t *testing.T) {
 	publisher.Go(func() { r.publishSteadily(ctx, stored) })
 	for round := 1; round <= 6; round++ {
 		before := len(c.seen())
-		redistest.WaitFor(t, 30*time.Second, func() bool { return len(c.seen()) > before+200 }, "progress")
+		redistest.WaitFor(t, time.Minute, func() bool { return len(c.seen()) > before+200 }, "progress")
 		c.kill()
 		c.start()
 		if round == 3 {
@@ -155,13 +155,13 @@ func TestKilledConsumersAndRedis(t *testing.T) {
 		}
 		return n
 	}
-	redistest.WaitFor(t, 30*time.Second, func() bool {
+	redistest.WaitFor(t, time.Minute, func() bool {
 		if _, err := r.client.Streams().Redrive(t.Context(), "orders", "g"); err != nil { // what saw three die, and was not to blame
 			t.Fatal(err)
 		}
 		return missing() == 0
 	}, "every message that was stored")
-	redistest.WaitFor(t, 30*time.Second, func() bool {
+	redistest.WaitFor(t, time.Minute, func() bool {
 		g := r.group("g")
 		return g.Pending == 0 && g.Lag == 0
 	}, "every message to be acknowledged")
@@ -195,7 +195,7 @@ func TestMemberCutOffComesBack(t *testing.T) {
 			return ctx.Err()
 		})
 	}()
-	redistest.WaitFor(t, 10*time.Second, func() bool { // whoever waits gets it
+	redistest.WaitFor(t, time.Minute, func() bool { // whoever waits gets it
 		far.publish(1, 1)
 		return len(began) > 0
 	}, "the first member to have a message")

@@ -52,7 +52,7 @@ func rounds(t *testing.T, client func() redis.UniversalClient, options ...TopicO
 		t.Error(held)
 	}
 	settled := func() bool { g := r.group("g"); return g.Pending == 0 && g.Dead == 1 }
-	redistest.WaitFor(t, 10*time.Second, settled, "all to be settled")
+	redistest.WaitFor(t, time.Minute, settled, "all to be settled")
 	if n, err := r.client.Streams().Redrive(t.Context(), "orders", "g"); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
@@ -159,7 +159,7 @@ func TestDurableOnAFullRedis(t *testing.T) {
 	}
 	ack(t, next(t, newRig(t, redistest.Client(t, srv)).join("late"), 1, 1))
 	ack(t, next(t, m, 3, 1))
-	redistest.WaitFor(t, 10*time.Second, func() bool { g := r.group("g"); return g.Pending == 0 && g.Dead == 1 }, "all to be settled")
+	redistest.WaitFor(t, time.Minute, func() bool { g := r.group("g"); return g.Pending == 0 && g.Dead == 1 }, "all to be settled")
 	empty()
 	r.publish(4, 4)
 	ack(t, next(t, m, 4, 1))

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/loop"
 )
 
 // Bulk chooses the jobs of a bulk verb, by the same options as a listing. Limit bounds the jobs that match.
@@ -46,6 +47,8 @@ type bulk struct {
 	// act carries the verb out on a page of jobs and counts those on which it was. Again says that an earlier try of the
 	// same page may have been carried out though its answer was lost.
 	act func(ctx context.Context, l *lanes, jobs []*Snapshot, again bool) (done int, err error)
+	// pause is kept between the first listing and the first page's jobs.
+	pause time.Duration
 }
 
 // CancelMany cancels the jobs that the options choose, as Cancel does each. State may be "" (all of those that can be
@@ -58,7 +61,7 @@ func (c *Client) CancelMany(ctx context.Context, queue string, b Bulk) (BulkResu
 	if b.State == "" {
 		b.State = cancellable
 	}
-	return c.many(ctx, queue, b, bulk{"cancel", []State{cancellable, Scheduled, Suspect, Ready, Running}, c.cancelPage})
+	return c.many(ctx, queue, b, bulk{"cancel", []State{cancellable, Scheduled, Suspect, Ready, Running}, c.cancelPage, 0})
 }
 
 // cancellable is the states whose jobs can be cancelled.
@@ -67,7 +70,7 @@ const cancellable State = "not ended"
 // DeleteMany deletes the jobs that the options choose, as Delete does each and as CancelMany works. State must be
 // Scheduled, Suspect, Ready, DeadState, Finished, Succeeded, Cancelled or Expired.
 func (c *Client) DeleteMany(ctx context.Context, queue string, b Bulk) (BulkResult, error) {
-	return c.many(ctx, queue, b, bulk{"delete", []State{Scheduled, Suspect, Ready, DeadState, Finished, Succeeded, Cancelled, Expired}, c.deletePage})
+	return c.many(ctx, queue, b, bulk{"delete", []State{Scheduled, Suspect, Ready, DeadState, Finished, Succeeded, Cancelled, Expired}, c.deletePage, 0})
 }
 
 // RedriveMany makes the dead jobs that the options choose ready again, as Redrive does each and as CancelMany works; one
@@ -76,8 +79,12 @@ func (c *Client) RedriveMany(ctx context.Context, queue string, b Bulk) (BulkRes
 	if b.State == "" {
 		b.State = DeadState
 	}
-	return c.many(ctx, queue, b, bulk{"redrive", []State{DeadState}, c.redrivePage})
+	return c.many(ctx, queue, b, bulk{"redrive", []State{DeadState}, c.redrivePage, redrivePause})
 }
+
+// redrivePause lets the server's clock pass the millisecond of the newest death that a listing began with, its end: a job
+// that dies again is behind that end only if it dies in a later one.
+const redrivePause = 2 * time.Millisecond
 
 // many carries a bulk verb out page by page. The listing is the primary's: a replica may not know yet what changed.
 func (c *Client) many(ctx context.Context, queue string, b Bulk, v bulk) (BulkResult, error) {
@@ -109,6 +116,10 @@ func (c *Client) many(ctx context.Context, queue string, b Bulk, v bulk) (BulkRe
 		}
 		done := 0
 		if !b.DryRun && len(jobs) > 0 {
+			if err := loop.Sleep(ctx, v.pause); err != nil {
+				return r, err
+			}
+			v.pause = 0
 			if done, err = c.page(ctx, l, jobs, v); err != nil {
 				return r, err
 			}

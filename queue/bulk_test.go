@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tidemill/tidemill/internal/redisserver"
@@ -131,6 +132,39 @@ func TestRedriveMany(t *testing.T) {
 		if n := counts(t, c, "q"); n.Dead != 321 || n.Failed != failed+321 {
 			t.Errorf("%+v", n)
 		}
+	})
+}
+
+// TestRedriveManyWithinAMillisecond: also those that die again at once are not met again. In a bubble time stands still
+// while there is work to do: all of it falls into one millisecond, that of the newest death.
+func TestRedriveManyWithinAMillisecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := around(t, redistest.NewBubble(t).Client())
+		finish := stage(t, c)
+		defer finish()
+		if _, err := c.Resume(t.Context(), "q"); err != nil {
+			t.Fatal(err)
+		}
+		die := func(n int) {
+			t.Helper()
+			dead := counts(t, c, "q").Dead + int64(n)
+			for range n {
+				enqueue(t, c, queue.Raw{Name: "die"}, queue.Queue("q"))
+			}
+			for counts(t, c, "q").Dead < dead {
+				time.Sleep(time.Microsecond)
+			}
+		}
+		die(99)
+		time.Sleep(time.Second)
+		die(1) // on the listing's second page, where its end is
+		failed := counts(t, c, "q").Failed
+		r, err := c.RedriveMany(t.Context(), "q", queue.Bulk{Progress: func(p queue.BulkProgress) {
+			for counts(t, c, "q").Failed < failed+p.Done {
+				time.Sleep(time.Microsecond)
+			}
+		}})
+		counted(t, r, err, 101, 101, 101, 0)
 	})
 }
 

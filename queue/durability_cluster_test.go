@@ -96,7 +96,7 @@ func TestDurabilityOfARedirectedCall(t *testing.T) {
 		_, err := c.Enqueue(context.WithoutCancel(t.Context()), email{"under way"}, queue.Queue("new"), queue.Durable(patient))
 		done <- err
 	}()
-	redistest.WaitFor(t, 30*time.Second, func() bool {
+	redistest.WaitFor(t, time.Minute, func() bool {
 		return strings.Contains(from.Info(t.Context(), "errorstats").Val(), "errorstat_ASK:")
 	}, "the call to be redirected")
 	for _, rdb := range []*redis.Client{dest, from} {

@@ -23,7 +23,7 @@ func loseThenRefuse(t *testing.T, srv *redisserver.Server, p *redistest.Proxy) (
 func impatient(t *testing.T, srv *redisserver.Server) (*queue.Client, *redistest.Proxy) {
 	t.Helper()
 	p := redistest.NewProxy(t, srv.Addr())
-	return open(t, "redis://"+p.Addr()+"?read_timeout=100ms"), p
+	return open(t, "redis://"+p.Addr()+"?read_timeout=500ms"), p
 }
 
 // TestFullAfterALostRequest: the first try is on its way, the second is refused: that nothing was taken is not known, and

@@ -84,7 +84,7 @@ func TestLateDuplicateRequest(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		direct := open(t, srv.URL())
 		p := redistest.NewProxy(t, srv.Addr())
-		c := open(t, "redis://"+p.Addr()+"?read_timeout=100ms")
+		c := open(t, "redis://"+p.Addr()+"?read_timeout=500ms")
 		enqueue(t, c, email{"warm"})
 		release := p.HoldRequest(redistest.Once(scripts))
 		enqueue(t, c, email{"late"})
@@ -108,7 +108,7 @@ func TestLateDuplicateRequest(t *testing.T) {
 func TestLateDuplicateBatch(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		p := redistest.NewProxy(t, srv.Addr())
-		c := open(t, "redis://"+p.Addr()+"?read_timeout=200ms")
+		c := open(t, "redis://"+p.Addr()+"?read_timeout=1s")
 		enqueue(t, c, email{"warm"})
 		release := p.HoldRequest(redistest.Nth(2, scripts))
 		if _, err := c.EnqueueMany(t.Context(), queue.Items(make([]email, 4000))); err != nil {

@@ -115,7 +115,7 @@ func TestListFromReplicas(t *testing.T) {
 		if _, err := c.EnqueueMany(t.Context(), spread(1000, "q")); err != nil {
 			t.Fatal(err)
 		}
-		redistest.WaitFor(t, 10*time.Second, func() bool {
+		redistest.WaitFor(t, time.Minute, func() bool {
 			n := 0
 			for _, err := range c.List(t.Context(), "q", ListOptions{}) {
 				if err != nil {

@@ -48,7 +48,7 @@ func TestFailover(t *testing.T) {
 				old := x.Owner(t, "tm:{q1}:meta")
 				old.Kill()
 				at := x.Client(t)
-				redistest.WaitFor(t, 20*time.Second, func() bool {
+				redistest.WaitFor(t, time.Minute, func() bool {
 					at.ReloadState(context.Background())
 					return at.Get(context.Background(), "tm:{q1}:none").Err().Error() == "redis: nil"
 				}, "a replica to take over")
@@ -121,7 +121,7 @@ func TestClusterShardDown(t *testing.T) {
 		_, err := s.client.Enqueue(s.ctx, nap{}, queue.Queue(up[i%len(up)]))
 		s.must(err)
 	}
-	redistest.WaitFor(t, 30*time.Second, func() bool { return s.left(up) == 0 }, "the other queues to be empty") // while it is down
+	redistest.WaitFor(t, time.Minute, func() bool { return s.left(up) == 0 }, "the other queues to be empty") // while it is down
 	s.must(down.Restart(s.ctx))
 	s.wait("all queues to be empty", func() bool { return s.left(queues) == 0 })
 	if jobs, repeated := runs.read(); jobs != 400 || repeated > 0 {

@@ -74,7 +74,7 @@ func (r *real) start(client *queue.Client, mux *Mux, config Config) *running {
 		<-p.done
 	})
 	inner := &proc{w: w}
-	r.wait(10*time.Second, "the worker's sessions", inner.joined)
+	r.wait(time.Minute, "the worker's sessions", inner.joined)
 	return p
 }
 

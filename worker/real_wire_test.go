@@ -18,7 +18,7 @@ func TestIdleTraffic(t *testing.T) {
 	queues := []Queue{{Name: "default"}, {Name: "b"}, {Name: "c"}}
 	r.start(r.open(queue.Config{}), l.sleeper(), Config{Queues: queues})
 	addAll(r, 1, nap{}) // scripts and connections are there from now on
-	r.drained(time.Second)
+	r.drained(time.Minute)
 	r.pass(2 * time.Second)
 	m := redistest.NewMonitor(t, r.srv)
 	const span = 20 * time.Second
@@ -34,7 +34,7 @@ func TestIdleTraffic(t *testing.T) {
 	const jobs = 5
 	for i := range jobs {
 		addAll(r, 1, nap{})
-		r.wait(time.Second, "the job", func() bool { n, _ := l.read(); return n == i+2 })
+		r.wait(time.Minute, "the job", func() bool { n, _ := l.read(); return n == i+2 })
 		r.pass(100 * time.Millisecond)
 	}
 	if got := work(m); len(got) > 5*jobs {
@@ -59,13 +59,13 @@ func TestOneJobWakesOneWorker(t *testing.T) {
 		r.start(r.open(queue.Config{MaxConnections: 4}), l.sleeper(), Config{})
 	}
 	addAll(r, 1, nap{})
-	r.drained(time.Second)
+	r.drained(time.Minute)
 	r.pass(500 * time.Millisecond)
 	m := redistest.NewMonitor(t, r.srv)
 	const jobs = 10
 	for i := range jobs {
 		addAll(r, 1, nap{})
-		r.wait(time.Second, "the job", func() bool { n, _ := l.read(); return n == i+2 })
+		r.wait(time.Minute, "the job", func() bool { n, _ := l.read(); return n == i+2 })
 		r.pass(100 * time.Millisecond)
 	}
 	if got := work(m); len(got) > 5*jobs {
@@ -88,7 +88,7 @@ func TestDelayedOnServer(t *testing.T) {
 		r.must(err)
 		due[id.String()] = at
 	}
-	r.drained(20 * time.Second)
+	r.drained(time.Minute)
 	var late, own []time.Duration
 	still := stalls()
 	l.mu.Lock()

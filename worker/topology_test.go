@@ -72,7 +72,7 @@ func (s *site) start(client *queue.Client, mux *Mux, config Config) (stop func()
 
 func (s *site) wait(what string, cond func() bool) {
 	s.Helper()
-	redistest.WaitFor(s, 20*time.Second, cond, what)
+	redistest.WaitFor(s, time.Minute, cond, what)
 }
 
 func (s *site) left(queues []string) (left int64) {
@@ -222,19 +222,19 @@ func TestClusterShardFrozen(t *testing.T) {
 	}
 	frozen.Freeze()
 	began := time.Now()
-	redistest.WaitFor(t, 30*time.Second, func() bool { return len(s.logs.find("heartbeat failed")) > 0 || len(s.logs.find("stopped")) > 0 }, "the frozen shard to be noticed")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(s.logs.find("heartbeat failed")) > 0 || len(s.logs.find("stopped")) > 0 }, "the frozen shard to be noticed")
 	for _, name := range others {
 		if _, err := s.client.Enqueue(s.ctx, nap{}, queue.Queue(name)); err != nil {
 			t.Fatal(err)
 		}
-		redistest.WaitFor(t, 30*time.Second, func() bool {
+		redistest.WaitFor(t, time.Minute, func() bool {
 			n, err := s.client.Counts(s.ctx, name)
 			return err == nil && n.Succeeded == 1
 		}, "a job of another shard's queue "+name)
 	}
 	redistest.WaitFor(t, time.Minute, func() bool { return time.Since(began) > 8*time.Second }, "time to pass")
 	frozen.Thaw()
-	redistest.WaitFor(t, 30*time.Second, func() bool { return len(s.logs.find("redis answers again")) > 0 }, "it to be back")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(s.logs.find("redis answers again")) > 0 }, "it to be back")
 	back := 0 // of the other queues; on a loaded machine one or two may have had a heartbeat fail
 	for _, line := range s.logs.find("redis answers again") {
 		if name, _ := line["queue"].(string); slices.Contains(others, name) {
@@ -250,7 +250,7 @@ func TestClusterShardFrozen(t *testing.T) {
 	if _, err := s.client.Enqueue(s.ctx, nap{}, queue.Queue("q0")); err != nil {
 		t.Fatal(err)
 	}
-	redistest.WaitFor(t, 30*time.Second, func() bool {
+	redistest.WaitFor(t, time.Minute, func() bool {
 		n, err := s.client.Counts(s.ctx, "q0")
 		return err == nil && n.Succeeded == 1
 	}, "a job of its queue to run")

@@ -30,7 +30,7 @@ func TestClusterFailoverUnderFire(t *testing.T) {
 		if primary == x.Owner(t, "tm:{busy}:meta") {
 			f.failover(primary, x.Replicas[i], func() {
 				rdb := redistest.Client(t, x.Replicas[i])
-				redistest.WaitFor(t, 30*time.Second, func() bool {
+				redistest.WaitFor(t, time.Minute, func() bool {
 					return rdb.Do(f.ctx, "ROLE").Val().([]any)[0] == "master" && rdb.ClusterInfo(f.ctx).Val() != "" &&
 						rdb.Get(f.ctx, "tm:{busy}:none").Err().Error() == "redis: nil"
 				}, "the replica to take over")

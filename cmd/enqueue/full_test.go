@@ -39,7 +39,7 @@ func TestWaitForRoom(t *testing.T) {
 				args = append(args, "--offset-file", filepath.Join(t.TempDir(), "offset"))
 			}
 			r := call{url: srv.URL(), args: args}.start(t)
-			redistest.WaitFor(t, 20*time.Second, func() bool { return r.stderr.String() == fullTold }, "the message")
+			redistest.WaitFor(t, time.Minute, func() bool { return r.stderr.String() == fullTold }, "the message")
 			client := openQueue(t, srv.URL())
 			if n := ready(t, client, "default"); n < 1000 || n >= total {
 				t.Errorf("%d jobs are in", n)
@@ -50,7 +50,7 @@ func TestWaitForRoom(t *testing.T) {
 			if want := fullTold + "enqueued 40000, duplicates 0, rejected 0\n"; got.code != 0 || got.stderr != want || !strings.Contains(got.stdout, `,"waited_ms":`) {
 				t.Errorf("exit code %d\n%s\n%s", got.code, got.stderr, got.stdout)
 			}
-			redistest.WaitFor(t, 30*time.Second, func() bool { return c.sum.Load() >= total }, "the jobs to be done")
+			redistest.WaitFor(t, time.Minute, func() bool { return c.sum.Load() >= total }, "the jobs to be done")
 			for i := 1; i <= total; i++ {
 				if n := c.seen[i].Load(); n != 1 {
 					t.Fatalf("line %d had its effect %d times", i, n)
@@ -67,7 +67,7 @@ func TestInterruptWhileFull(t *testing.T) {
 	file, offsets := tempFile(t, "jobs.jsonl", fatLines(40_000)), filepath.Join(t.TempDir(), "offset")
 	args := []string{"--file", file, "--offset-file", offsets, "--when-full", "wait"}
 	r := call{url: srv.URL(), args: args}.start(t)
-	redistest.WaitFor(t, 20*time.Second, func() bool { return r.stderr.String() == fullTold }, "the message")
+	redistest.WaitFor(t, time.Minute, func() bool { return r.stderr.String() == fullTold }, "the message")
 	r.signal(os.Interrupt)
 	got := r.wait()
 	client, rdb := openQueue(t, srv.URL()), redistest.Client(t, srv)

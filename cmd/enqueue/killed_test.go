@@ -76,7 +76,7 @@ func TestKilledOnTheWay(t *testing.T) {
 	for kill := range 3 {
 		r := run.start(t)
 		goal := int64(total * (kill + 1) / 4)
-		redistest.WaitFor(t, 30*time.Second, func() bool { return enqueued() >= goal }, "lines to be in")
+		redistest.WaitFor(t, time.Minute, func() bool { return enqueued() >= goal }, "lines to be in")
 		r.signal(syscall.SIGKILL)
 		if got := r.wait(); got.code != -1 {
 			t.Fatalf("it ended before it was killed: %+v", got)
@@ -155,11 +155,11 @@ func TestKilledWithACallUnderWay(t *testing.T) {
 				return scripts > 2
 			})
 			r := call{url: "redis://" + proxy.Addr(), args: args}.start(t)
-			redistest.WaitFor(t, 10*time.Second, func() bool { return proxy.Held() == 1 }, "the call under way")
+			redistest.WaitFor(t, time.Minute, func() bool { return proxy.Held() == 1 }, "the call under way")
 			before := ready(t, client, "default")
 			if arrives == "before" {
 				release()
-				redistest.WaitFor(t, 10*time.Second, func() bool { return ready(t, client, "default") > before }, "the call to arrive")
+				redistest.WaitFor(t, time.Minute, func() bool { return ready(t, client, "default") > before }, "the call to arrive")
 			}
 			r.signal(syscall.SIGKILL)
 			r.wait()

@@ -77,7 +77,7 @@ func TestOffsetFileInUse(t *testing.T) {
 	file, offsets := tempFile(t, "jobs.jsonl", lines(1, 10)), filepath.Join(t.TempDir(), "offset")
 	args := []string{"--file", file, "--offset-file", offsets}
 	r := call{url: "redis://" + proxy.Addr(), args: args}.start(t)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return proxy.Held() == 1 }, "the call under way")
+	redistest.WaitFor(t, time.Minute, func() bool { return proxy.Held() == 1 }, "the call under way")
 	call{url: srv.URL(), args: args}.run(t).want(t, 2, "enqueue: --offset-file "+offsets+": another enqueue uses it\n"+seeHelp)
 	r.signal(syscall.SIGKILL)
 	r.wait()
@@ -166,7 +166,7 @@ func TestOffsetFileCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := call{url: "redis://" + proxy.Addr(), args: []string{"--file", tempFile(t, "jobs.jsonl", lines(1, 10)), "--offset-file", filepath.Join(dir, "offset")}}.start(t)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return proxy.Held() == 1 }, "the call that begins the run")
+	redistest.WaitFor(t, time.Minute, func() bool { return proxy.Held() == 1 }, "the call that begins the run")
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func heard(t *testing.T, rdb redis.UniversalClient, topic string, sharded bool) 
 		select {
 		case m := <-messages:
 			return wire.DecodeMessage([]byte(m.Payload))
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatal("no message came")
 			return wire.Message{}
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -33,7 +34,7 @@ func flaky(taken, unsure int, fault error) publisher {
 	}
 }
 
-// broadcastOf sends an input through a publisher.
+// broadcastOf sends an input through a publisher, at once: a reader that is held up is no pause.
 func broadcastOf(t *testing.T, p *publish, send publisher, in io.Reader) (stdout, stderr string, err error) {
 	t.Helper()
 	cmd := &cobra.Command{}
@@ -43,7 +44,7 @@ func broadcastOf(t *testing.T, p *publish, send publisher, in io.Reader) (stdout
 	cmd.SetErr(&people)
 	b := p.newBroadcast(cmd, send, nil)
 	b.ctx = t.Context()
-	err = b.report(pump(t.Context(), t.Context(), newStream(newSource(in), p.parse, messagePause), b.run, b.say))
+	err = b.report(pump(t.Context(), t.Context(), newStream(newSource(in), p.parse, time.Hour), b.run, b.say))
 	return out.String(), people.String(), err
 }
 

@@ -142,7 +142,7 @@ func TestLostRedis(t *testing.T) {
 	client := openQueue(t, srv.URL())
 	r := call{url: srv.URL(), args: []string{"--file", "-", "--json"}}.start(t)
 	r.write(lines(1, 1000) + "\n\n")
-	redistest.WaitFor(t, 10*time.Second, func() bool { return ready(t, client, "default") == 1000 }, "the first 1000 jobs")
+	redistest.WaitFor(t, time.Minute, func() bool { return ready(t, client, "default") == 1000 }, "the first 1000 jobs")
 	// One more round trip: Redis writes its replies before it looks at further commands, so the program has its answer.
 	if err := client.Ping(t.Context()); err != nil {
 		t.Fatal(err)

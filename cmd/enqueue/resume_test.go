@@ -35,7 +35,7 @@ func TestInterruptedAndTakenUp(t *testing.T) {
 	file, offsets := tempFile(t, "jobs.jsonl", "x\n\n"+lines(3, 40_000)+"y\n"), filepath.Join(t.TempDir(), "offset")
 	args := []string{"--file", file, "--offset-file", offsets}
 	r := call{url: "redis://" + proxy.Addr(), args: args}.start(t)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return ready(t, client, "default") > 8000 }, "some lines")
+	redistest.WaitFor(t, time.Minute, func() bool { return ready(t, client, "default") > 8000 }, "some lines")
 	r.signal(os.Interrupt)
 	got := r.wait()
 	o := readOffsets(t, offsets)
@@ -63,11 +63,11 @@ func TestOutageAndTakenUp(t *testing.T) {
 	file, offsets := tempFile(t, "jobs.jsonl", lines(1, 40_000)), filepath.Join(t.TempDir(), "offset")
 	args := []string{"--file", file, "--offset-file", offsets}
 	r := call{url: "redis://" + proxy.Addr(), args: args}.start(t)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return ready(t, client, "default") > 8000 }, "some lines")
+	redistest.WaitFor(t, time.Minute, func() bool { return ready(t, client, "default") > 8000 }, "some lines")
 	proxy.Refuse(true)
 	proxy.Cut()
 	r.signal(os.Interrupt) // it would go on trying for a minute
-	redistest.WaitFor(t, 10*time.Second, func() bool { return strings.Contains(r.stderr.String(), "under way") }, "the message")
+	redistest.WaitFor(t, time.Minute, func() bool { return strings.Contains(r.stderr.String(), "under way") }, "the message")
 	r.signal(os.Interrupt)
 	if got := r.wait(); got.code != 130 || !strings.Contains(got.stderr, "under way, which may be in or not; the same command goes on at line ") ||
 		!strings.HasSuffix(got.stderr, " (no line is enqueued twice)\n") {
@@ -151,7 +151,7 @@ func TestTakenUpElsewhere(t *testing.T) {
 	proxy.DelayReply(redistest.On("EVALSHA"), 20*time.Millisecond)
 	file, offsets := tempFile(t, "jobs.jsonl", lines(1, 40_000)), filepath.Join(t.TempDir(), "offset")
 	r := call{url: "redis://" + proxy.Addr(), args: []string{"--file", file, "--offset-file", offsets}}.start(t)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return ready(t, client, "default") > 8000 }, "some lines")
+	redistest.WaitFor(t, time.Minute, func() bool { return ready(t, client, "default") > 8000 }, "some lines")
 	in, err := client.Input(readOffsets(t, offsets).Input, 2, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -93,9 +93,9 @@ func TestSlowStreamIsPrompt(t *testing.T) {
 	r := call{url: srv.URL(), args: []string{"--file", "-"}}.start(t)
 	for i := range 3 {
 		r.write(`{"kind":"noop"}` + "\n" + `{"kind":`) // the rest of the line comes later
-		redistest.WaitFor(t, 10*time.Second, func() bool { return ready(t, client, "default") == 2*i+1 }, "the line that is complete")
+		redistest.WaitFor(t, time.Minute, func() bool { return ready(t, client, "default") == 2*i+1 }, "the line that is complete")
 		r.write(`"noop"}` + "\n")
-		redistest.WaitFor(t, 10*time.Second, func() bool { return ready(t, client, "default") == 2*i+2 }, "the rest")
+		redistest.WaitFor(t, time.Minute, func() bool { return ready(t, client, "default") == 2*i+2 }, "the rest")
 	}
 	r.stdin.Close()
 	r.wait().want(t, 0, "enqueued 6, duplicates 0, rejected 0\n")
@@ -116,7 +116,7 @@ func TestInterrupt(t *testing.T) {
 			client := openQueue(t, srv.URL())
 			r := call{url: srv.URL(), args: []string{"--file", "-"}}.start(t)
 			r.write(lines(1, 700))
-			redistest.WaitFor(t, 10*time.Second, func() bool { return ready(t, client, "default") == 700 }, "700 jobs")
+			redistest.WaitFor(t, time.Minute, func() bool { return ready(t, client, "default") == 700 }, "700 jobs")
 			r.write(`{"kind":"not complete`)
 			r.signal(c.signal)
 			got := r.wait()
@@ -138,9 +138,9 @@ func TestInterruptUnderWay(t *testing.T) {
 			release := proxy.HoldRequest(redistest.On("EVALSHA"))
 			r := call{url: "redis://" + proxy.Addr(), args: []string{"--file", "-", "--queue", fmt.Sprint(abandon)}}.start(t)
 			r.write("\n" + lines(2, 3))
-			redistest.WaitFor(t, 10*time.Second, func() bool { return proxy.Held() == 1 }, "the call under way")
+			redistest.WaitFor(t, time.Minute, func() bool { return proxy.Held() == 1 }, "the call under way")
 			r.signal(os.Interrupt)
-			redistest.WaitFor(t, 10*time.Second, func() bool { return r.stderr.String() == "interrupted"+waiting }, "the message")
+			redistest.WaitFor(t, time.Minute, func() bool { return r.stderr.String() == "interrupted"+waiting }, "the message")
 			if abandon {
 				r.signal(os.Interrupt)
 				r.wait().want(t, 130, "interrupted"+waiting+"enqueued 0, duplicates 0, rejected 0\nenqueue: interrupted with lines 1 to 4 under way, "+
@@ -159,7 +159,7 @@ func TestInterruptSingle(t *testing.T) {
 	proxy := redistest.NewProxy(t, srv.Addr())
 	proxy.HoldRequest(redistest.On("EVALSHA"))
 	r := call{url: "redis://" + proxy.Addr(), args: []string{"noop", "--id", "01a1fb3d-1057-7b2a-be2e-3fe03757574d"}}.start(t)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return proxy.Held() == 1 }, "the call under way")
+	redistest.WaitFor(t, time.Minute, func() bool { return proxy.Held() == 1 }, "the call under way")
 	r.signal(os.Interrupt)
 	r.wait().want(t, 130, "enqueue: the job may be enqueued or not: enqueue noop: outcome unknown: interrupted; "+
 		"to be sure, repeat it with --id 01a1fb3d-1057-7b2a-be2e-3fe03757574d\n")

@@ -42,7 +42,7 @@ func TestOnCluster(t *testing.T) {
 	}
 	args := []string{"--file", tempFile(t, "jobs.jsonl", input.String()), "--offset-file", filepath.Join(t.TempDir(), "offset")}
 	r := call{url: url, args: args}.start(t)
-	redistest.WaitFor(t, 20*time.Second, func() bool { return in() > total/4 }, "some lines")
+	redistest.WaitFor(t, time.Minute, func() bool { return in() > total/4 }, "some lines")
 	r.signal(syscall.SIGKILL)
 	r.wait()
 	got := call{url: url, args: args}.run(t)

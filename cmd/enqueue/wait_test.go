@@ -155,7 +155,7 @@ func TestWaitAndOperators(t *testing.T) {
 		"interrupted": {func(_ *queue.Client, _ string, r *running) error { r.signal(os.Interrupt); return nil }, 130,
 			"enqueue: interrupted: job interrupted (ID) goes on; it is ready, and no worker has taken it (queue \"idle\")\n"},
 		"fails": {func(client *queue.Client, id string, r *running) error {
-			redistest.WaitFor(t, 10*time.Second, func() bool {
+			redistest.WaitFor(t, time.Minute, func() bool {
 				s, err := client.Get(t.Context(), "idle", id)
 				return err == nil && s.State == queue.Scheduled && len(s.Errors) > 0
 			}, "the failure")
@@ -163,7 +163,7 @@ func TestWaitAndOperators(t *testing.T) {
 			return nil
 		}, 130, "enqueue: interrupted: job fails (ID) goes on; it is scheduled, after 1 attempt; last error: no \\x1b[31mluck\n"},
 		"noone.here": {func(client *queue.Client, id string, r *running) error {
-			redistest.WaitFor(t, 10*time.Second, func() bool {
+			redistest.WaitFor(t, time.Minute, func() bool {
 				s, err := client.Get(t.Context(), "idle", id)
 				return err == nil && !s.UnknownSince.IsZero()
 			}, "a worker to come by")
@@ -181,7 +181,7 @@ func TestWaitAndOperators(t *testing.T) {
 			}
 			r := call{url: srv.URL(), args: []string{name, "--wait", "--queue", "idle", "--id", name, "--in", "0s"}}.start(t)
 			var id string
-			redistest.WaitFor(t, 10*time.Second, func() bool {
+			redistest.WaitFor(t, time.Minute, func() bool {
 				s, err := client.Get(t.Context(), "idle", name)
 				if err == nil {
 					id = s.ID.String()
@@ -189,7 +189,7 @@ func TestWaitAndOperators(t *testing.T) {
 				return err == nil
 			}, "the job")
 			rdb := redistest.Client(t, srv)
-			redistest.WaitFor(t, 10*time.Second, func() bool { return len(rdb.PubSubChannels(t.Context(), "tm:ended:*").Val()) > 0 }, "the subscription")
+			redistest.WaitFor(t, time.Minute, func() bool { return len(rdb.PubSubChannels(t.Context(), "tm:ended:*").Val()) > 0 }, "the subscription")
 			if err := c.act(client, id, r); err != nil {
 				t.Fatal(err)
 			}

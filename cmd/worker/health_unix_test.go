@@ -34,7 +34,7 @@ func (p *process) address() string {
 func health(t *testing.T, addr, want string) string {
 	t.Helper()
 	said, code := "", 0
-	redistest.WaitFor(t, 30*time.Second, func() bool {
+	redistest.WaitFor(t, time.Minute, func() bool {
 		p := run(t, nil, workerPath, "health", "--listen", addr)
 		said, code = p.out.String()+p.err.String(), p.code()
 		return want == "" && code == 0 && said == "ready\n" || want != "" && code == 1 && strings.Contains(said, want)

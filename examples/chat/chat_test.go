@@ -15,7 +15,7 @@ import (
 	"github.com/tidemill/tidemill/internal/redistest"
 )
 
-const soon = 10 * time.Second
+const soon = time.Minute
 
 // person is a process with a terminal.
 type person struct {

@@ -18,8 +18,8 @@ func TestRun(t *testing.T) {
 		want string
 	}{
 		{"whole", []string{"-n", "1000"}, "none is missing, 0 twice"},
-		{"killed", []string{"-n", "1000", "-k"}, "none is missing, "},
-		{"exec killed", []string{"-n", "100", "-s", "-k"}, "none is missing, "},
+		{"killed", []string{"-n", "3000", "-k"}, "none is missing, "},
+		{"exec killed", []string{"-n", "200", "-s", "-k"}, "none is missing, "},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel() // those that are killed mostly wait for the session to expire

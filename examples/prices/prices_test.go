@@ -16,7 +16,7 @@ import (
 	"github.com/tidemill/tidemill/internal/redistest"
 )
 
-const soon = 10 * time.Second
+const soon = time.Minute
 
 // start runs the market and answers the URL of its page.
 func start(t *testing.T, c config) string {

@@ -87,7 +87,7 @@ func TestTwoMinutes(t *testing.T) {
 	good := enqueue(t, srv.URL(), `{"text":"hello"}`)
 	empty := enqueue(t, srv.URL(), `{}`)
 	show := func(id string) string { return output(t, command(t, srv.URL(), "bin/worker jobs show default", id)) }
-	redistest.WaitFor(t, 20*time.Second, func() bool {
+	redistest.WaitFor(t, time.Minute, func() bool {
 		return strings.Contains(show(good), "succeeded") && strings.Contains(show(empty), "dead")
 	}, "the jobs to end")
 	if said := show(good); !strings.Contains(said, "HELLO") {

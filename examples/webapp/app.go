@@ -13,17 +13,16 @@ import (
 )
 
 const (
-	// patience is how long a request waits for Redis: the client would try for longer than a browser should wait.
-	patience = 3 * time.Second
-	maxBody  = 64 << 10
+	maxBody = 64 << 10
 	// keep is how long a finished job can be looked at, and its Idempotency-Key is remembered.
 	keep = time.Hour
 )
 
 // app is the service: its handlers share one client.
 type app struct {
-	client *queue.Client
-	log    zerolog.Logger
+	client   *queue.Client
+	log      zerolog.Logger
+	patience time.Duration // how long a request waits for Redis
 }
 
 func (a *app) routes() http.Handler {
@@ -47,7 +46,7 @@ func (a *app) signup(w http.ResponseWriter, r *http.Request) {
 	if key := r.Header.Get("Idempotency-Key"); key != "" {
 		options = append(options, queue.ID("signup:"+key))
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), a.patience)
 	defer cancel()
 	id, err := a.client.Enqueue(ctx, args, options...)
 	var duplicate *queue.DuplicateError
@@ -65,7 +64,7 @@ func (a *app) signup(w http.ResponseWriter, r *http.Request) {
 
 // job shows what became of a job, by its id or as signup:<Idempotency-Key>.
 func (a *app) job(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), a.patience)
 	defer cancel()
 	s, err := a.client.Get(ctx, mailQueue, r.PathValue("id"))
 	if err != nil {
@@ -80,7 +79,7 @@ func (a *app) job(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *app) health(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), a.patience)
 	defer cancel()
 	if err := a.client.Ping(ctx); err != nil {
 		a.fail(w, r, err)

@@ -25,15 +25,17 @@ import (
 type config struct {
 	listen string
 	redis  string
-	serve  bool // HTTP
-	work   bool // the jobs
-	mailer mailer
-	log    zerolog.Logger
-	ready  func(addr string) // called once the service listens; may be nil
+	// patience is how long a request waits for Redis: the client would try for longer than a browser should wait.
+	patience time.Duration
+	serve    bool // HTTP
+	work     bool // the jobs
+	mailer   mailer
+	log      zerolog.Logger
+	ready    func(addr string) // called once the service listens; may be nil
 }
 
 func main() {
-	c := config{serve: true, log: zerolog.New(os.Stderr).With().Timestamp().Logger()}
+	c := config{serve: true, patience: 3 * time.Second, log: zerolog.New(os.Stderr).With().Timestamp().Logger()}
 	c.mailer = func(_ context.Context, to string) error {
 		c.log.Info().Str("to", to).Msg("welcome mail sent") // a program of yours would send it
 		return nil
@@ -68,7 +70,9 @@ func run(ctx context.Context, c config) error {
 		if err != nil {
 			return err
 		}
-		services.Go(func() error { return serve(ctx, listener, (&app{client: client, log: c.log}).routes()) })
+		services.Go(func() error {
+			return serve(ctx, listener, (&app{client: client, log: c.log, patience: c.patience}).routes())
+		})
 		if c.ready != nil {
 			c.ready(listener.Addr().String())
 		}

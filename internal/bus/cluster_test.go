@@ -48,16 +48,16 @@ func TestShardsFollowTheirSlots(t *testing.T) {
 	to := c.Primaries[(slices.Index(c.Primaries, from)+1)%3]
 	for _, next := range []*redisserver.Server{to, from} {
 		before, _ := journals[0].count()
-		redistest.WaitFor(t, 10*time.Second, func() bool { n, _ := journals[0].count(); return n > before+20 }, "messages")
+		redistest.WaitFor(t, time.Minute, func() bool { n, _ := journals[0].count(); return n > before+20 }, "messages")
 		_, gaps := journals[0].count()
 		c.Move(t, "{moves}", next)
-		redistest.WaitFor(t, 10*time.Second, func() bool { _, n := journals[0].count(); return n > gaps }, "the gap to be told")
+		redistest.WaitFor(t, time.Minute, func() bool { _, n := journals[0].count(); return n > gaps }, "the gap to be told")
 	}
 	cancel()
 	pubs.Wait()
 	for i, j := range journals {
 		last := len(all[i]) - 1
-		redistest.WaitFor(t, 10*time.Second, func() bool { return j.knows(last, all[i][last]) }, "the last message")
+		redistest.WaitFor(t, time.Minute, func() bool { return j.knows(last, all[i][last]) }, "the last message")
 		j.judge(t, all[i])
 		if _, gaps := j.count(); gaps != 0 && i > 1 || gaps < 2 && i <= 1 { // each SETSLOT NODE may be one
 			t.Errorf("%d gaps of %s", gaps, names[i])
@@ -104,19 +104,19 @@ func TestClusterServerDies(t *testing.T) {
 	}
 	killed := time.Now()
 	dies.Kill()
-	redistest.WaitFor(t, 5*time.Second, func() bool {
+	redistest.WaitFor(t, time.Minute, func() bool {
 		_, a := classic.count()
 		_, b := pattern.count()
 		return a == 1 && b == 1
 	}, "the channels to be on another server")
-	redistest.WaitFor(t, 20*time.Second, func() bool { _, n := shard.count(); return n == 1 }, "the sharded channel to be on the replica")
+	redistest.WaitFor(t, time.Minute, func() bool { _, n := shard.count(); return n == 1 }, "the sharded channel to be on the replica")
 	for _, j := range []*journal{classic, pattern, shard} {
 		if g := j.first(); g.From.After(killed) || !g.To.After(killed) {
 			t.Errorf("%+v; the server was killed at %v", g, killed)
 		}
 	}
-	redistest.WaitFor(t, 10*time.Second, func() bool {
+	redistest.WaitFor(t, time.Minute, func() bool {
 		return rdb.Publish(t.Context(), "classic", "1").Err() == nil && rdb.SPublish(t.Context(), name, "1").Val() == 1
 	}, "publishing to work again")
-	redistest.WaitFor(t, 10*time.Second, func() bool { return classic.has(1) && pattern.has(1) && shard.has(1) }, "the messages")
+	redistest.WaitFor(t, time.Minute, func() bool { return classic.has(1) && pattern.has(1) && shard.has(1) }, "the messages")
 }

@@ -44,7 +44,7 @@ func TestTopologies(t *testing.T) {
 		got.gap(t)
 		shards.gap(t)
 		rdb = topo.Client(t) // the old one's connections were cut
-		redistest.WaitFor(t, 5*time.Second, func() bool { return set.Shared().Ping(t.Context()).Err() == nil }, "the clients to connect again")
+		redistest.WaitFor(t, time.Minute, func() bool { return set.Shared().Ping(t.Context()).Err() == nil }, "the clients to connect again")
 		say()
 	})
 }
@@ -58,15 +58,16 @@ func TestFollowsThePrimary(t *testing.T) {
 	subscribe(t, hub, Channel, "ch", got)
 	old, began := s.Primary(t), time.Now()
 	s.Failover(t)
-	redistest.WaitFor(t, 10*time.Second, func() bool { _, n := got.count(); return n > 0 }, "the gap")
+	redistest.WaitFor(t, time.Minute, func() bool { _, n := got.count(); return n > 0 }, "the gap")
 	if g := got.first(); g.From.After(began) {
 		t.Errorf("%+v; the failover began at %v", g, began)
 	}
-	redistest.WaitFor(t, 10*time.Second, func() bool {
+	redistest.WaitFor(t, time.Minute, func() bool {
 		_ = Publish(t.Context(), set.Shared(), "ch", "1") // the new primary may not know yet that it is one
 		return got.has(1)
 	}, "a message from the new primary")
-	if list := redistest.Client(t, old).ClientList(t.Context()).Val(); strings.Contains(list, "name=bus:subscription") {
-		t.Errorf("it is still with the old primary:\n%s", list)
-	}
+	demoted := redistest.Client(t, old)
+	redistest.WaitFor(t, time.Minute, func() bool {
+		return !strings.Contains(demoted.ClientList(t.Context()).Val(), "name=bus:subscription")
+	}, "the old primary to be left")
 }

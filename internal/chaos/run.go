@@ -15,8 +15,8 @@ import (
 
 const (
 	// drainWithin bounds the time from the last fault to quiet, and stopWithin the last shutdown. Both are generous.
-	drainWithin = 2 * time.Minute
-	stopWithin  = 30 * time.Second
+	drainWithin = 4 * time.Minute
+	stopWithin  = 2 * time.Minute
 	// tellEvery is how often the run says where it is.
 	tellEvery = 10 * time.Second
 )

@@ -14,7 +14,7 @@ import (
 const (
 	killSignal = syscall.SIGKILL
 	// restartWithin is generous: a loaded machine is slow, not broken.
-	restartWithin = 60 * time.Second
+	restartWithin = 3 * time.Minute
 )
 
 // strikes carries the plan out, each fault at its time and beside the others, and returns when the last is over. When

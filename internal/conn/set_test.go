@@ -83,15 +83,15 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	if _, err := Open(ctx, url, Config{}); !errors.Is(err, ErrUnavailable) {
+	if _, err := Open(ctx, url+"?read_timeout=1h", Config{}); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("deadline: %v", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
-	if _, err := Open(ctx, url, Config{}); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable) {
+	if _, err := Open(ctx, url+"?read_timeout=1h", Config{}); !errors.Is(err, context.Canceled) || errors.Is(err, ErrUnavailable) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 	if _, err := Open(t.Context(), url+"?read_timeout=50ms", Config{}); !errors.Is(err, ErrUnavailable) {

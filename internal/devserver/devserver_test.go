@@ -17,7 +17,7 @@ import (
 	"github.com/tidemill/tidemill/internal/redistest"
 )
 
-const soon = 20 * time.Second
+const soon = time.Minute
 
 func bounded(t *testing.T) context.Context {
 	t.Helper()

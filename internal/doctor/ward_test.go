@@ -21,7 +21,7 @@ import (
 )
 
 // soon is what a loaded machine gets for things that take ms.
-const soon = 30 * time.Second
+const soon = time.Minute
 
 // ward is a namespace with a queue that falls ill.
 type ward struct {

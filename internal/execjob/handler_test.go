@@ -144,7 +144,7 @@ func TestStopped(t *testing.T) {
 					want = fmt.Sprintf("%v: ended by signal 9 (killed): up", cause)
 				}
 				a := r.shell(script)
-				a.cfg.KillAfter = 20 * time.Second
+				a.cfg.KillAfter = time.Minute
 				if ignores {
 					a.cfg.KillAfter = 100 * time.Millisecond
 				}
@@ -158,7 +158,7 @@ func TestStopped(t *testing.T) {
 					err = a.run()
 					close(done)
 				}()
-				redistest.WaitFor(t, 20*time.Second, func() bool { return len(r.log.with("up")) > before }, "the command")
+				redistest.WaitFor(t, time.Minute, func() bool { return len(r.log.with("up")) > before }, "the command")
 				cancel(cause)
 				<-done
 				if err == nil || err.Error() != want || !errors.Is(err, cause) {
@@ -182,7 +182,7 @@ func TestDrainIsShort(t *testing.T) {
 		}
 		cancel(queue.ErrDraining)
 	}()
-	r.within(20*time.Second, func() {
+	r.within(time.Minute, func() {
 		if err := a.run(); !errors.Is(err, queue.ErrDraining) {
 			t.Errorf("%v", err)
 		}
@@ -195,24 +195,34 @@ func TestDrainIsShort(t *testing.T) {
 	}
 }
 
+// timedOut runs the script with a timeout of its own, a longer one until it is long enough on this machine for the script
+// to have said "up".
+func (r *rig) timedOut(script string, killAfter time.Duration) (a *attempt, err error) {
+	r.Helper()
+	before := len(r.log.with("up"))
+	for timeout := 200 * time.Millisecond; timeout < time.Minute; timeout *= 2 {
+		a = r.shell(script)
+		a.cfg.Timeout, a.cfg.KillAfter = timeout, killAfter
+		r.within(2*time.Minute, func() { err = a.run() })
+		if len(r.log.with("up")) > before {
+			return a, err
+		}
+	}
+	r.Fatalf("the command does not come up: %v", err)
+	return nil, nil
+}
+
 // TestTimeout is the handler's own: the attempt is told to have timed out.
 func TestTimeout(t *testing.T) {
 	r := newRig(t)
-	a := r.shell("trap '' TERM; sleep 3600 & echo before >&2; while :; do sleep 1; done")
-	a.cfg.Timeout, a.cfg.KillAfter = 200*time.Millisecond, 100*time.Millisecond
-	r.within(20*time.Second, func() {
-		err := a.run()
-		if !errors.Is(err, queue.ErrTimeout) || err.Error() != "job timed out: context deadline exceeded after 200ms: ended by signal 9 (killed): before" {
-			t.Errorf("%v", err)
-		}
-		if a.output != "before\n" {
-			t.Errorf("kept %q", a.output)
-		}
-	})
+	a, err := r.timedOut("trap '' TERM; sleep 3600 & echo up >&2; while :; do sleep 1; done", 100*time.Millisecond)
+	want := fmt.Sprintf("job timed out: context deadline exceeded after %v: ended by signal 9 (killed): up", a.cfg.Timeout)
+	if !errors.Is(err, queue.ErrTimeout) || err.Error() != want || a.output != "up\n" {
+		t.Errorf("%v, want %s; kept %q", err, want, a.output)
+	}
 	// What it says by 0 counts, also after TERM.
-	a = r.shell("trap 'echo done; exit 0' TERM; while :; do sleep 0.01; done")
-	a.cfg.Timeout = 300 * time.Millisecond
-	if err := a.run(); err != nil || string(a.result) != "done\n" {
+	a, err = r.timedOut("trap 'echo done; exit 0' TERM; echo up >&2; while :; do sleep 0.01; done", time.Minute)
+	if err != nil || string(a.result) != "done\n" {
 		t.Errorf("%v, %q", err, a.result)
 	}
 }
@@ -221,7 +231,7 @@ func TestTimeout(t *testing.T) {
 func TestHeldOutput(t *testing.T) {
 	r := newRig(t)
 	a := r.shell("(trap '' TERM HUP; setsid sleep 3600 &) ; sleep 3600 & echo out; echo err >&2; exit 4")
-	r.within(20*time.Second, func() {
+	r.within(time.Minute, func() {
 		if err := a.run(); err == nil || err.Error() != "exit status 4: err" {
 			t.Errorf("%v", err)
 		}

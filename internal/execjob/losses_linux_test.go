@@ -43,11 +43,11 @@ func TestSupervisorLost(t *testing.T) {
 			t.Errorf("%v, want a snooze", err)
 		}
 	}
-	redistest.WaitFor(t, 20*time.Second, func() bool { return len(r.log.with("supervisor of exec handlers started")) > 1 }, "another supervisor")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(r.log.with("supervisor of exec handlers started")) > 1 }, "another supervisor")
 	if err := a.by(h); !errors.Is(err, supervise.ErrLost) || err.Error() != "exec: "+supervise.ErrLost.Error() {
 		t.Errorf("%v, want %v", err, supervise.ErrLost)
 	}
-	redistest.WaitFor(t, 20*time.Second, func() bool { return len(r.log.with("supervisor of exec handlers started")) > 2 }, "a third supervisor")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(r.log.with("supervisor of exec handlers started")) > 2 }, "a third supervisor")
 	b := r.shell("echo on")
 	if err := b.run(); err != nil || string(b.result) != "on\n" {
 		t.Errorf("%v, %q", err, b.result)

@@ -167,7 +167,7 @@ func TestThroughRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = w.Wait()
-		redistest.WaitFor(t, 10*time.Second, func() bool { return f.left() == 0 }, "the end of what the killed worker had started")
+		redistest.WaitFor(t, time.Minute, func() bool { return f.left() == 0 }, "the end of what the killed worker had started")
 		w = f.worker()
 	}
 	f.await(300)

@@ -49,6 +49,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "10"); err != nil {
 		panic(err)
 	}
+	go watchStandstills()
 	os.Exit(m.Run())
 }
 

@@ -32,7 +32,7 @@ type child struct {
 func startChild(t *testing.T, s spec) *child {
 	t.Helper()
 	c := launchChild(t, s)
-	redistest.WaitFor(t, 30*time.Second, func() bool { return len(c.lines("up")) == 1 }, "a worker process")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(c.lines("up")) == 1 }, "a worker process")
 	return c
 }
 

@@ -24,6 +24,7 @@ const (
 type Server struct {
 	opts Options
 	port int
+	held claim // to the port, while it is down too
 
 	life sync.Mutex // held through Stop and Restart, so that they take turns
 	mu   sync.Mutex // guards proc alone, so that Kill never waits for a Restart
@@ -40,19 +41,23 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, err
 	}
 	if o.Port != 0 {
-		return startOn(ctx, o, o.Port)
+		return startOn(ctx, o, o.Port, nil)
 	}
 	cluster := strings.EqualFold(o.extra("cluster-enabled"), "yes")
 	for try := 1; ; try++ {
-		port, err := freePort(cluster)
+		port, held, err := freePort(cluster)
 		if err != nil {
 			return nil, fmt.Errorf("redisserver: %w", err)
 		}
-		s, err := startOn(ctx, o, port)
+		s, err := startOn(ctx, o, port, held)
 		// A port nobody listened on a moment ago may be gone by now; only the
 		// server's own words tell that from any other failure.
-		if err == nil || try == portRaces || !portTaken(err) {
-			return s, err
+		if err == nil {
+			return s, nil
+		}
+		held.release()
+		if try == portRaces || !portTaken(err) {
+			return nil, err
 		}
 	}
 }
@@ -61,8 +66,8 @@ func portTaken(err error) bool {
 	return strings.Contains(err.Error(), "Address already in use")
 }
 
-func startOn(ctx context.Context, o Options, port int) (*Server, error) {
-	s := &Server{opts: o, port: port}
+func startOn(ctx context.Context, o Options, port int, held claim) (*Server, error) {
+	s := &Server{opts: o, port: port, held: held}
 	if err := s.launch(ctx); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // barrierWithin is how long the server's own report of a command may take.
-const barrierWithin = 10 * time.Second
+const barrierWithin = time.Minute
 
 // Monitor records the commands that clients send to a real server, without those
 // that scripts run inside it. It sees what connecting sends too (HELLO), and the

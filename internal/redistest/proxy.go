@@ -9,7 +9,7 @@ import (
 )
 
 // dialWithin bounds the Proxy's connecting to its target.
-const dialWithin = 5 * time.Second
+const dialWithin = 30 * time.Second
 
 // Proxy stands between clients and a real server on TCP and loses, delays and
 // reorders what passes. Safe for concurrent use.

@@ -12,7 +12,7 @@ import (
 	"github.com/tidemill/tidemill/internal/redisserver"
 )
 
-const soon = 5 * time.Second
+const soon = time.Minute
 
 // short makes a client give up on a reply after 50 ms.
 func short(o *redis.Options) { o.ReadTimeout = 50 * time.Millisecond }

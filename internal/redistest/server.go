@@ -20,8 +20,9 @@ const (
 	// serversEnv names further servers to test against, as a path list.
 	serversEnv = "TIDEMILL_TEST_SERVERS"
 	// startWithin is generous: a loaded CI machine is slow, not broken.
-	startWithin = 30 * time.Second
-	install     = "no redis-server or valkey-server on PATH; install one: apt-get install -y redis-server (Debian, Ubuntu), brew install redis (macOS)"
+	startWithin  = 30 * time.Second
+	answerWithin = 30 * time.Second // the same, for a reply
+	install      = "no redis-server or valkey-server on PATH; install one: apt-get install -y redis-server (Debian, Ubuntu), brew install redis (macOS)"
 )
 
 // Option changes the server that Server starts.
@@ -97,14 +98,18 @@ func onPath(t testing.TB) string {
 }
 
 // Client returns a new client of a server, closed with the test. Its commands
-// are not retried (MaxRetries -1) unless opts say otherwise.
+// are not retried (MaxRetries -1) and wait 30 s for their replies unless opts say
+// otherwise.
 func Client(t testing.TB, srv *redisserver.Server, opts ...func(*redis.Options)) *redis.Client {
 	t.Helper()
 	parsed, err := redis.ParseURL(srv.URL())
 	if err != nil {
 		t.Fatalf("redistest: %v", err)
 	}
-	login := func(o *redis.Options) { o.Password = parsed.Password }
+	login := func(o *redis.Options) {
+		o.Password = parsed.Password
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = answerWithin, answerWithin, answerWithin
+	}
 	return newClient(t, srv.Addr(), append([]func(*redis.Options){login}, opts...))
 }
 

@@ -69,7 +69,7 @@ func TestNothingIsLeft(t *testing.T) {
 				p := r.shell(strings.ReplaceAll(script, "NAP", n)+"\nread line; exit 7", read, nil)
 				read.Close()
 				// The script itself is one.
-				redistest.WaitFor(t, 10*time.Second, func() bool { return len(with(n)) > 1 }, "the processes of the script")
+				redistest.WaitFor(t, time.Minute, func() bool { return len(with(n)) > 1 }, "the processes of the script")
 				want := Exit{Code: 7}
 				if ended {
 					p.Terminate()

@@ -89,12 +89,12 @@ func owner(t *testing.T, script string) (worker *exec.Cmd, supervisor int) {
 func TestWorkerKilled(t *testing.T) {
 	n := nap(t)
 	cmd, supervisor := owner(t, everything(n))
-	redistest.WaitFor(t, 20*time.Second, func() bool { return len(with(n)) >= 3*30 }, "all processes of three commands")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(with(n)) >= 3*30 }, "all processes of three commands")
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	redistest.WaitFor(t, 20*time.Second, func() bool { return len(with(n)) == 0 }, "the end of every descendant")
-	redistest.WaitFor(t, 10*time.Second, func() bool { return !alive(supervisor) }, "the end of the supervisor")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(with(n)) == 0 }, "the end of every descendant")
+	redistest.WaitFor(t, time.Minute, func() bool { return !alive(supervisor) }, "the end of the supervisor")
 }
 
 // TestTitle holds the name by which operators find a supervisor, in both forms of ps.
@@ -112,15 +112,15 @@ func TestTitle(t *testing.T) {
 func TestBothKilled(t *testing.T) {
 	n := nap(t)
 	cmd, supervisor := owner(t, "exec sleep "+n)
-	redistest.WaitFor(t, 20*time.Second, func() bool { return len(sleeping(n)) == 3 }, "three commands")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(sleeping(n)) == 3 }, "three commands")
 	if err := cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	redistest.WaitFor(t, 10*time.Second, func() bool { return stopped(cmd.Process.Pid) }, "the worker to stand still")
+	redistest.WaitFor(t, time.Minute, func() bool { return stopped(cmd.Process.Pid) }, "the worker to stand still")
 	if err := syscall.Kill(supervisor, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	redistest.WaitFor(t, 10*time.Second, func() bool { return len(with(n)) == 0 }, "the end of the commands")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(with(n)) == 0 }, "the end of the commands")
 }
 
 // alive tells whether a process runs; a zombie does not.
@@ -136,7 +136,7 @@ func TestSupervisorKilled(t *testing.T) {
 	r := newRig(t, started(t, zerolog.New(&log)))
 	n := nap(t)
 	p := r.shell(strings.ReplaceAll(escapes["many"]+"\n"+escapes["ignores TERM"]+"\nsleep NAP", "NAP", n), nil, nil)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return len(with(n)) > 30 }, "the processes of the script")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(with(n)) > 30 }, "the processes of the script")
 	first := r.s.pid()
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -147,7 +147,7 @@ func TestSupervisorKilled(t *testing.T) {
 	if left := with(n); len(left) > 0 {
 		t.Errorf("%d processes are left", len(left))
 	}
-	redistest.WaitFor(t, 20*time.Second, func() bool { return r.s.pid() != first }, "another supervisor")
+	redistest.WaitFor(t, time.Minute, func() bool { return r.s.pid() != first }, "another supervisor")
 	if said, e := r.output("echo on"); said != "on\n" || e.Code != 0 || e.Err != nil {
 		t.Errorf("%q, %+v", said, e)
 	}
@@ -201,7 +201,7 @@ func TestClose(t *testing.T) {
 	r := newRig(t, started(t, zerolog.Nop()))
 	n, pid := nap(t), r.s.pid()
 	p := r.shell(strings.ReplaceAll(escapes["many"]+"\nsleep NAP", "NAP", n), nil, nil)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return len(with(n)) > 20 }, "the processes of the script")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(with(n)) > 20 }, "the processes of the script")
 	r.s.Close()
 	if left := with(n); len(left) > 0 || alive(pid) {
 		t.Errorf("%d processes are left, the supervisor among them: %v", len(left), alive(pid))

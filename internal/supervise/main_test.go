@@ -80,7 +80,7 @@ func (r *rig) await(p *Process) Exit {
 	select {
 	case <-p.Done():
 		return p.Exit()
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		r.Fatal("a command did not end within 20 s")
 		return Exit{}
 	}

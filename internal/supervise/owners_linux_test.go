@@ -20,9 +20,9 @@ func TestOthersStay(t *testing.T) {
 	r := newRig(t, started(t, zerolog.Nop()))
 	own, hidden, others := nap(t), nap(t), nap(t)
 	other := r.shell("(setsid sleep "+others+" &); (setsid sleep "+others+" &); exec sleep "+others, nil, nil)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return len(sleeping(others)) == 3 }, "the other command")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(sleeping(others)) == 3 }, "the other command")
 	one := r.shell("(setsid sleep "+own+" &); (env -i setsid sleep "+hidden+" &); exec sleep "+own, nil, nil)
-	redistest.WaitFor(t, 10*time.Second, func() bool { return len(sleeping(own)) == 2 && len(sleeping(hidden)) == 1 }, "the command")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(sleeping(own)) == 2 && len(sleeping(hidden)) == 1 }, "the command")
 
 	one.Kill()
 	r.await(one)
@@ -30,13 +30,13 @@ func TestOthersStay(t *testing.T) {
 		t.Errorf("after the end of one: %d of its own, %d hidden, %d of the other", a, b, c)
 	}
 	later := r.shell("exec sleep "+own, nil, nil) // the hidden one was there before it
-	redistest.WaitFor(t, 10*time.Second, func() bool { return len(sleeping(own)) == 1 }, "the later command")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(sleeping(own)) == 1 }, "the later command")
 	other.Kill()
 	r.await(other)
 	if n := len(sleeping(others)); n != 0 {
 		t.Errorf("%d of the other are left", n)
 	}
-	redistest.WaitFor(t, 10*time.Second, func() bool { return len(sleeping(hidden)) == 0 }, "the end of the hidden one")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(sleeping(hidden)) == 0 }, "the end of the hidden one")
 	if n := len(sleeping(own)); n != 1 {
 		t.Errorf("%d of the later command, want 1", n)
 	}
@@ -66,7 +66,7 @@ wait; wait; wait; exit 5`, nil, write)
 			t.Fatalf("it said %q", said.Text())
 		}
 	}
-	redistest.WaitFor(t, 10*time.Second, func() bool { return slices.ContainsFunc(with(n), stopped) }, "a stopped process")
+	redistest.WaitFor(t, time.Minute, func() bool { return slices.ContainsFunc(with(n), stopped) }, "a stopped process")
 	p.Terminate()
 	for range 2 {
 		if !said.Scan() || said.Text() != "told" {

@@ -63,7 +63,7 @@ func TestInWorker(t *testing.T) {
 		return id
 	}
 	reaches := func(id uuid.UUID, state queue.State) (s *queue.Snapshot) {
-		redistest.WaitFor(t, 10*time.Second, func() bool {
+		redistest.WaitFor(t, time.Minute, func() bool {
 			var err error
 			s, err = client.Get(ctx, queue.DefaultQueue, id.String())
 			return err == nil && s.State == state && (state != queue.Scheduled || s.Attempts > 0)

@@ -82,7 +82,7 @@ func (r *rig) run() {
 			r.Error(err)
 		}
 	})
-	redistest.WaitFor(r, 10*time.Second, func() bool { return r.worker.Health().Ready }, "the worker")
+	redistest.WaitFor(r, time.Minute, func() bool { return r.worker.Health().Ready }, "the worker")
 }
 
 func (r *rig) add(kind string, options ...queue.Option) {
