@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -52,6 +53,25 @@ func ExampleNew() {
 	}
 	defer client.Close()
 	fmt.Println(client.Ping(context.Background()))
+	// Output: <nil>
+}
+
+// plainJSON is encoding/json, with nothing between. Its name is "json" too, so that either side may be the default codec.
+type plainJSON struct{}
+
+func (plainJSON) Name() string                             { return "json" }
+func (plainJSON) Marshal(args any) ([]byte, error)         { return json.Marshal(args) }
+func (plainJSON) Unmarshal(payload []byte, args any) error { return json.Unmarshal(payload, args) }
+
+// A codec of your own. It also serves topics: pubsub.Config.Codec, pubsub.WithCodec.
+func ExampleCodec() {
+	client, err := queue.Open(context.Background(), exampleURL(), queue.Config{Codec: plainJSON{}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	_, err = client.Enqueue(context.Background(), Resize{"a.png", 64})
+	fmt.Println(err)
 	// Output: <nil>
 }
 

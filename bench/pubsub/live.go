@@ -12,7 +12,6 @@ import (
 
 	"github.com/tidemill/tidemill/bench/internal/rig"
 	"github.com/tidemill/tidemill/pubsub"
-	"github.com/tidemill/tidemill/queue/fastjson"
 )
 
 // liveWindow is how far the publisher may be ahead of the one subscriber: enough to keep all busy, and with about 2 MB far
@@ -51,10 +50,10 @@ func (c config) live(python string) func(context.Context, string, rig.Broker) ([
 // listeners subscribe, say ready, and hand over the numbers of messages in the order in which they come, until told that it
 // was the last.
 var listeners = map[string]func(ctx context.Context, spec listenSpec, r *reception) error{
-	"go-redis":          listenGoRedis,
-	"tidemill":          listenTidemill,
-	"tidemill-fastjson": listenFast,
-	"tidemill-raw":      listenRaw,
+	"go-redis":         listenGoRedis,
+	"tidemill":         listenTidemill,
+	"tidemill-stdjson": listenStdJSON,
+	"tidemill-raw":     listenRaw,
 }
 
 // listenStep is one subscriber. The rate is taken from the first message to the last.
@@ -145,10 +144,17 @@ func listenTidemill(ctx context.Context, spec listenSpec, r *reception) error {
 	return listenDecoded(ctx, spec, r, pubsub.JSON)
 }
 
-// listenFast reads the same JSON with the codec that users may choose.
-func listenFast(ctx context.Context, spec listenSpec, r *reception) error {
-	return listenDecoded(ctx, spec, r, fastjson.Codec{})
+// listenStdJSON reads the same JSON with encoding/json, as the others do.
+func listenStdJSON(ctx context.Context, spec listenSpec, r *reception) error {
+	return listenDecoded(ctx, spec, r, stdJSON{})
 }
+
+// stdJSON is a codec that is encoding/json and no more.
+type stdJSON struct{}
+
+func (stdJSON) Name() string                       { return "json" }
+func (stdJSON) Marshal(v any) ([]byte, error)      { return json.Marshal(v) }
+func (stdJSON) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
 
 func listenDecoded(ctx context.Context, spec listenSpec, r *reception, codec pubsub.Codec) error {
 	return listenTopic(ctx, spec, r, codec, func(m *pubsub.Message[rig.Payload]) int64 { return m.Data.UserID })

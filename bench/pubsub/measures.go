@@ -33,7 +33,7 @@ func (c config) plan(ctx context.Context) rig.Plan {
 		"watermill": rig.ModuleVersion(watermill.Module),
 		"tidemill":  rig.ModuleVersion("github.com/tidemill/tidemill"),
 	}}
-	live := []string{"go-redis", "tidemill", "tidemill-fastjson", "tidemill-raw"}
+	live := []string{"go-redis", "tidemill", "tidemill-stdjson", "tidemill-raw"}
 	python, versions, err := findpython.Find(ctx, c.Python)
 	if err == nil {
 		live = append([]string{"python"}, live...)

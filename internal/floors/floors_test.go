@@ -17,9 +17,9 @@ const module = "github.com/tidemill/tidemill/"
 // be added here by decision.
 var floors = map[string]int{
 	"internal/wire": 0, "internal/keys": 0, "internal/backoff": 0, "internal/loop": 0, "internal/conn": 0,
-	"internal/redisserver": 0, "internal/supervise": 0, "internal/nearest": 0,
+	"internal/redisserver": 0, "internal/supervise": 0, "internal/nearest": 0, "internal/codec": 0,
 	"internal/broker": 1, "internal/bus": 1,
-	"queue": 2, "queue/fastjson": 2, "pubsub": 2, "internal/doctor": 2,
+	"queue": 2, "pubsub": 2, "internal/doctor": 2,
 	"worker":         3,
 	"worker/metrics": 3, "pubsub/metrics": 3, "internal/monitor": 3,
 	"internal/cli": 3, "internal/devserver": 3, "internal/workerfile": 3, "internal/execjob": 3, "internal/webhook": 3,
@@ -48,7 +48,8 @@ var testOnly = []string{"internal/redistest", "internal/brokertest", "internal/f
 var light = map[string]bool{"queue": true, "pubsub": true, "worker": true, "internal/broker": true, "internal/bus": true}
 
 var allowedModules = []string{"github.com/redis/go-redis/", "github.com/google/uuid", "github.com/rs/zerolog", "golang.org/x/sync/",
-	"github.com/cespare/xxhash", "go.uber.org/atomic", "golang.org/x/sys/", "github.com/mattn/", "golang.org/x/term"}
+	"github.com/cespare/xxhash", "go.uber.org/atomic", "golang.org/x/sys/", "github.com/mattn/", "golang.org/x/term",
+	"github.com/go-json-experiment/json"}
 
 type pkg struct {
 	ImportPath string
