@@ -23,6 +23,7 @@ func (b *bench) measures() []rig.Measure {
 		{Name: "enqueue", Columns: labels, Limit: c.perJob(), Run: b.each(oneStep("enqueue"))},
 		{Name: "idle", Columns: labels, Limit: 2*lastWait + c.Idle, Once: true, Together: true,
 			Run: b.each(func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) { return measureIdle(ctx, spec, c.Idle) })},
+		{Name: "memory", Columns: labels, Limit: c.perJob(), Once: true, Run: b.each(measureMemory)},
 		{Name: "recovery", Columns: labels, Limit: 2*lastWait + c.Patience, Once: true, Together: true,
 			Run: b.each(func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 				return measureRecovery(ctx, spec, c.Patience)
