@@ -91,6 +91,15 @@ func Memory(ctx context.Context, b Broker) (int64, error) {
 	return strconv.ParseInt(info["used_memory"], 10, 64)
 }
 
+// AppendOnlySize is how long a Redis's append-only file is, in bytes.
+func AppendOnlySize(ctx context.Context, b Broker) (int64, error) {
+	info, err := redisInfo(ctx, b.Addr, "persistence")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(info["aof_current_size"], 10, 64)
+}
+
 func emptyRedis(ctx context.Context, b Broker) error {
 	rdb := redis.NewClient(&redis.Options{Addr: b.Addr})
 	defer rdb.Close()
