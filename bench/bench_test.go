@@ -70,8 +70,8 @@ func TestParseFlagsReportsEveryFault(t *testing.T) {
 func TestShares(t *testing.T) {
 	b := newBench(config{N: 1000, Variants: []variant{{System: "asynq", Concurrency: 7, Label: "asynq@7"}}})
 	for system, want := range map[string]stepSpec{
-		"asynq": {N: 500, Variant: b.Variants[0]},
-		"river": {N: 250, Variant: variant{System: "river", Concurrency: 1000, Label: "river@1000"}},
+		"asynq": {N: 250, Variant: b.Variants[0]},
+		"river": {N: 125, Variant: variant{System: "river", Concurrency: 1000, Label: "river@1000"}},
 		alone:   {N: 1000, Variant: variant{System: alone, Concurrency: 7, Label: alone}},
 	} {
 		b.Concurrency = 7

@@ -152,11 +152,14 @@ func measureHandlers(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 	return out, nil
 }
 
+// leastRuns is how many there are however long they take: of fewer a median and its ends say little.
+const leastRuns = 3
+
 // plan is what the flags say, for the rig.
 func (c config) plan() rig.Plan {
 	b := newBench(c)
 	own := b.usualVariant(alone).Label
-	p := rig.Plan{Runs: c.Runs, Within: c.Within, Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
+	p := rig.Plan{Runs: c.Runs, Within: c.Within, AtLeast: leastRuns, Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
 	p.Versions["go-redis"] = rig.ModuleVersion("github.com/redis/go-redis/v9")
 	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d, go-redis %s", c.N, c.Samples, p.Versions["go-redis"]))
 	for _, v := range c.Variants {

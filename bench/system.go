@@ -100,11 +100,11 @@ var systems = []struct {
 	// optional ones are left out unless they are asked for.
 	optional bool
 }{
-	{"asynq", inGo{asynqSystem{}, rig.Redis}, "asynq", 2, false},
+	{"asynq", inGo{asynqSystem{}, rig.Redis}, "asynq", 4, false},
 	{"watermill", inGo{watermillSystem{}, rig.Redis}, "watermill", 4, false},
-	{"river", inGo{riverSystem{}, rig.Postgres}, "river@1000", 4, false},
-	{"bullmq", nodeSystem("bullmq"), "bullmq", 2, false},
-	{"bee-queue", nodeSystem("bee-queue"), "bee-queue", 2, false},
+	{"river", inGo{riverSystem{}, rig.Postgres}, "river@1000", 8, false},
+	{"bullmq", nodeSystem("bullmq"), "bullmq", 4, false},
+	{"bee-queue", nodeSystem("bee-queue"), "bee-queue", 4, false},
 	{"sidekiq", sidekiqSystem{}, "sidekiq@25", 8, true},
 	{"python", pythonSystem{}, "python", 8, true},
 	{alone, inGo{tidemillSystem{}, rig.Redis}, alone, 1, false},

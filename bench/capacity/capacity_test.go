@@ -43,7 +43,8 @@ func TestPageAgreesWithConstants(t *testing.T) {
 	}
 }
 
-// The constants are of the orders of magnitude that they claim to be: a prediction that is far out means that page or measuring is wrong.
+// Page or measuring is wrong where a prediction is far out. Bytes of memory are the same on every machine; what a busy machine
+// does to the others must not fail here.
 func TestConstantsPredict(t *testing.T) {
 	c, err := readConstants(docs)
 	if err != nil {
@@ -53,12 +54,15 @@ func TestConstantsPredict(t *testing.T) {
 		t.Fatalf("only %d checks", len(c.Checks))
 	}
 	for _, k := range c.Checks {
-		bound := 10.0 // bytes are the same on every machine
-		if k.What == whatCPU || k.Measure == atRates {
-			bound = 50 // but how many jobs share a call is not, where they come by the clock
+		bound := 1.5
+		switch {
+		case k.What == whatMemory:
+			bound = 1.1
+		case k.What == whatCPU || k.Measure == atRates:
+			bound = 3
 		}
-		if off := c.errorOf(k); !(math.Abs(off) <= bound) {
-			t.Errorf("%d bytes, %s, %s: predicted %.1f, measured %.1f (%+.0f%%)", k.Size, k.Measure, k.What, c.predict(k), k.Measured.Median, off)
+		if ratio := c.predict(k) / k.Measured.Median; !(ratio < bound && ratio > 1/bound) {
+			t.Errorf("%d bytes, %s, %s: predicted %.1f, measured %.1f", k.Size, k.Measure, k.What, c.predict(k), k.Measured.Median)
 		}
 	}
 }

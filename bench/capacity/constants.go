@@ -3,9 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,6 +36,7 @@ type constants struct {
 	Versions string                     `json:"versions"`
 	Enqueue  map[int]cost               `json:"enqueue_in_batches"`
 	Run      map[int]cost               `json:"run_from_a_backlog"`
+	Calls    map[int]cost               `json:"in_calls_of_8"`
 	Eights   map[int]cost               `json:"eight_at_a_time"`
 	Ones     map[int]cost               `json:"one_at_a_time"`
 	Rates    map[int]cost               `json:"at_a_rate"`
@@ -64,7 +65,7 @@ type finder struct {
 func (f *finder) spread(measure, column, metric string) rig.Spread {
 	for _, row := range f.report.Summary {
 		if s, ok := row.Systems[column]; ok && row.Measure == measure && row.Metric == metric {
-			return s
+			return rig.Spread{Median: digits(s.Median), Min: digits(s.Min), Max: digits(s.Max), Runs: s.Runs}
 		}
 	}
 	f.faults = append(f.faults, fmt.Sprintf("%s of %s, %s", metric, measure, column))
@@ -93,6 +94,7 @@ func newConstants(r *rig.Report) (*constants, error) {
 		Versions: fmt.Sprintf("%s, go-redis %s; medians of %d runs", r.Versioned(), r.Versions["go-redis"], r.Runs),
 		Enqueue:  f.costs(inBatches, "enqueue ", "bytes", sizes),
 		Run:      f.costs(inBatches, "run ", "bytes", sizes),
+		Calls:    f.costs(inCalls, "", "bytes", sizes),
 		Eights:   f.costs(inEights, "", "bytes", sizes),
 		Ones:     f.costs(oneByOne, "", "bytes", sizes),
 		Rates:    f.costs(atRates, "", "jobs/s", rates),
@@ -145,24 +147,19 @@ func (f *finder) checks() (out []check) {
 		add(inBatches, size, 0, enqueued[size].add(ran[size]))
 		out = append(out, check{inBatches, size, 0, whatMemory, f.spread(checking+inBatches, column, pendingMemory)})
 	}
-	for size, c := range f.costs(checking+inEights, "", "bytes", checkedEights) {
-		add(inEights, size, 0, c)
+	for _, measure := range []string{inCalls, inEights} {
+		for size, c := range f.costs(checking+measure, "", "bytes", checkedEights) {
+			add(measure, size, 0, c)
+		}
 	}
 	add(atRates, checkedSize, checkedRate, f.cost(checking+atRates, fmt.Sprintf("%d jobs/s", checkedRate), ""))
-	for i := range out { // what was taken once, and bytes, which hardly differ, have no ends
-		s := &out[i].Measured
-		s.Median, s.Min, s.Max = digits(s.Median), digits(s.Min), digits(s.Max)
-	}
 	return out
 }
 
-// digits leaves four of them.
+// digits leaves four of them, which is more than a measurement has.
 func digits(v float64) float64 {
-	if v == 0 {
-		return 0
-	}
-	unit := math.Pow(10, math.Floor(math.Log10(math.Abs(v)))-3)
-	return math.Round(v/unit) * unit
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 4, 64), 64) // what Format wrote
+	return rounded
 }
 
 // readConstants reads what write has written.
@@ -176,7 +173,7 @@ func readConstants(dir string) (*constants, error) {
 		return nil, fmt.Errorf("%s: %w", constantsFile(dir), err)
 	}
 	for _, size := range sizes {
-		for _, costs := range []map[int]cost{c.Enqueue, c.Run, c.Eights, c.Ones, c.AOF} {
+		for _, costs := range []map[int]cost{c.Enqueue, c.Run, c.Calls, c.Eights, c.Ones, c.AOF} {
 			if costs[size].Redis.Median <= 0 {
 				return nil, fmt.Errorf("%s: a cost at %d bytes is missing", constantsFile(dir), size)
 			}

@@ -32,6 +32,7 @@ const checkedSize = 1_000
 // The measures. Those of the checks have names of their own.
 const (
 	inBatches  = "batches"
+	inCalls    = "calls of 8"
 	inEights   = "eights"
 	oneByOne   = "ones"
 	atRates    = "rates"
@@ -79,11 +80,13 @@ func (c config) measures() []rig.Measure {
 	memory.Once = true
 	return []rig.Measure{
 		measure(inBatches, sized(sizes), measureBatches),
+		measure(inCalls, sized(sizes), c.calls(8)),
 		measure(inEights, sized(sizes), c.rounds(8)),
 		measure(oneByOne, sized(sizes), c.rounds(1)),
 		rated(atRates, sizes[0], rates...),
 		aof,
 		measure(checking+inBatches, sized(checkedBatches), measureBatches),
+		measure(checking+inCalls, sized(checkedEights), c.calls(8)),
 		measure(checking+inEights, sized(checkedEights), c.rounds(8)),
 		rated(checking+atRates, checkedSize, checkedRate),
 		memory,
@@ -148,6 +151,14 @@ func (c config) rounds(at int) func(context.Context, stepSpec) ([]rig.Metric, er
 			spec.N = c.scaled(1_000)
 		}
 		return rig.Run(ctx, "rounds", spec)
+	}
+}
+
+// calls moves 8,000 jobs, so many in each call.
+func (c config) calls(at int) func(context.Context, stepSpec) ([]rig.Metric, error) {
+	return func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
+		spec.Round, spec.N = at, min(spec.N, c.scaled(8_000))
+		return rig.Run(ctx, "calls", spec)
 	}
 }
 

@@ -108,6 +108,8 @@ func (c *constants) predict(k check) float64 {
 	switch k.Measure {
 	case inBatches:
 		at = c.batches(k.Size)
+	case inCalls:
+		at = bySize(c.Calls, k.Size)
 	case inEights:
 		at = bySize(c.Eights, k.Size)
 	default:

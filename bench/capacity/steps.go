@@ -30,6 +30,7 @@ var steps = map[string]rig.StepFunc{
 	"fill":   rig.Step(fillStep),
 	"drain":  rig.Step(drainStep),
 	"rounds": rig.Step(roundsStep),
+	"calls":  rig.Step(callsStep),
 	"rate":   rig.Step(rateStep),
 	"leave":  rig.Step(leaveStep),
 	"idle":   rig.Step(idleStep),

@@ -1,6 +1,8 @@
 package rig
 
 import (
+	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +56,26 @@ func TestNoRunBeginsThatWouldNotFit(t *testing.T) {
 		if got := fits(c.spent, c.runs, c.within); got != c.want {
 			t.Errorf("after %d runs in %v, within %v: %v, want %v", c.runs, c.spent, c.within, got, c.want)
 		}
+	}
+}
+
+// The runs that are wanted at least are made however long they take, and the others are not.
+func TestLeastRuns(t *testing.T) {
+	if err := Available(Redis); err != nil {
+		t.Skip(err)
+	}
+	var taken int
+	plan := Plan{Runs: 5, AtLeast: 3, Within: time.Nanosecond, Measures: []Measure{{Name: "drain", Columns: []string{"a"}, Limit: time.Minute,
+		Run: func(context.Context, string, Broker) ([]Metric, error) {
+			taken++
+			return []Metric{{Name: "rate", Value: 1}}, nil
+		}}}}
+	rep, err := runAll(t.Context(), plan, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if taken != 3 || rep.Runs != 3 || len(rep.Remarks) != 1 {
+		t.Errorf("%d runs were made, %d told, remarks %q; want 3, 3 and one that there are not 5", taken, rep.Runs, rep.Remarks)
 	}
 }
 
