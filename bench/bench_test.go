@@ -125,6 +125,11 @@ func TestEveryMeasure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, want := range []string{"\n## In short\n", "\n| drain | rate | jobs/s ↑ |", "\n| tidemill | working tree |", "\n### drain\n"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the document does not have %q", want)
+		}
+	}
 	for _, plot := range []string{"concurrency", "load", "backlog"} {
 		if !strings.Contains(string(text), plotsDir+"/"+plot+".svg") {
 			t.Errorf("the document does not show %s.svg", plot)

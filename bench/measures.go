@@ -177,7 +177,7 @@ func (c config) plan() rig.Plan {
 		p.Measures = append(p.Measures, m)
 	}
 	if c.Doc != "" {
-		p.Write = func(r *rig.Report) error { return c.writeDoc(r, p.Header) }
+		p.Write = func(r *rig.Report) error { return c.writeDoc(r, p.Header[:1]) } // the other lines are a table there
 	}
 	return p
 }

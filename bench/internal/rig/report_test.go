@@ -135,3 +135,34 @@ func TestMarkdown(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestHeadline(t *testing.T) {
+	r := newReport(Plan{Runs: 2, Own: "own", Measures: []Measure{
+		{Name: "drain", Columns: []string{"a", "b", "own"}},
+		{Name: "alone", Columns: []string{"1 queue", "10 queues"}},
+		{Name: "curve", Columns: []string{"a@1", "own@1", "own@2"}, Points: true},
+	}})
+	add := func(run int, measure, label, metric string, v float64) {
+		r.Results = append(r.Results, Result{Run: run, Measure: measure, System: label, Metrics: []Metric{{Name: metric, Unit: "1/s", Better: Higher, Value: v}}})
+	}
+	for run, values := range [][]float64{{10, 20, 60}, {10, 24, 48}} {
+		for i, label := range r.plan.Measures[0].Columns {
+			add(run+1, "drain", label, "rate", values[i])
+		}
+		add(run+1, "alone", "1 queue", "rate", 1)
+		add(run+1, "curve", "own@1", "rate", 1)
+	}
+	add(1, "drain", "own", "of its own", 7)
+	add(1, "drain", "b", "of another", 7)
+	r.summarise()
+	var text strings.Builder
+	r.WriteHeadline(&text)
+	const want = `|  |  | unit | a | best other | own | / a | / best other |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| drain | rate | 1/s ↑ | 10 (10-10) | b 22 | 54 (48-60) | ×5.40 (4.80-6) | ×2.50 (2-3) |
+| drain | of its own | 1/s ↑ | - | - | 7 | - | - |
+`
+	if got := text.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
