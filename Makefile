@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
 
-.PHONY: test race lint cross servers matrix pitfalls chaos soak model fuzz fuzz-ci bench bench-full bench-pubsub build redis
+.PHONY: test race lint cross servers matrix pitfalls chaos soak model fuzz fuzz-ci bench bench-full bench-pubsub bench-capacity build redis
 
 # Each test runs once. Those of what shares memory run under the race detector where there is a C compiler, as it needs one;
 # the others only run built programs, or one thing after the other, or count allocations (what internal/codec shares is met
@@ -88,3 +88,6 @@ bench-full: redis ## every system, every curve and a backlog of 10 million (5 GB
 
 bench-pubsub: redis ## pub/sub side by side with other systems, in under 5 minutes, tables at the end
 	cd bench && $(GO) run ./pubsub
+
+bench-capacity: redis ## what a job costs Redis, in under 3 minutes: docs/capacity.json and the tables of docs/capacity.md
+	cd bench && $(GO) run ./capacity -doc ../docs

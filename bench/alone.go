@@ -69,7 +69,7 @@ func aofServer(column string) rig.Kind {
 // shareStep is one of several worker processes on one queue. It works until its stdin ends, and tells how many jobs it ran
 // and when the first began, in seconds since 1970.
 func shareStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, error) {
-	start, err := rig.MarkCPU(ctx, spec.Broker)
+	start, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func shareStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, e
 	if err != nil {
 		return nil, err
 	}
-	end, err := rig.MarkCPU(ctx, spec.Broker)
+	end, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (b *bench) measureProcesses(ctx context.Context, column string, spec stepSp
 		return nil, err
 	}
 	defer c.Close()
-	before, err := rig.MarkCPU(ctx, spec.Broker)
+	before, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (b *bench) measureProcesses(ctx context.Context, column string, spec stepSp
 	}
 	failure := awaitEmpty(ctx, c)
 	ended := float64(time.Now().UnixNano()) / 1e9
-	after, err := rig.MarkCPU(ctx, spec.Broker)
+	after, err := rig.MarkUsage(ctx, spec.Broker)
 	sum, endFailure := endShares(ctx, children)
 	if err := errors.Join(failure, err, endFailure, expectPending(ctx, c, 0)); err != nil {
 		return nil, err
@@ -129,13 +129,12 @@ func (b *bench) measureProcesses(ctx context.Context, column string, spec stepSp
 	if sum.jobs != spec.N {
 		return nil, fmt.Errorf("%d of %d jobs ran", sum.jobs, spec.N)
 	}
-	server := after.Per("job", spec.N, before, "")[1]
-	return []rig.Metric{
+	server := after.Per("job", spec.N, before, "")[1:]
+	return append([]rig.Metric{
 		{Name: "rate", Unit: "jobs/s", Better: rig.Higher, Value: float64(spec.N) / (ended - sum.first)},
 		{Name: "client CPU", Unit: "us/job", Better: rig.Lower, Value: sum.cpu / float64(spec.N)},
-		server,
 		{Name: "least busy process", Unit: "% of its share", Better: rig.Higher, Value: 100 * float64(sum.least*n) / float64(spec.N)},
-	}, nil
+	}, server...), nil
 }
 
 // awaitEmpty polls until the queue is, for as long as its context lets it.

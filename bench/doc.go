@@ -28,19 +28,36 @@ Written by %s. What each figure means, how each system is set up, and what is no
 
 - Date: %s; it took %s
 - Machine: %s, shared by producer, worker and server over loopback
-- %s
-- Runs: %d, interleaved (recovery and the curves: 1). Each cell is the median (min-max), and after × the median ratio to the
-  first system, taken run by run
-`, "`make bench`", time.Now().UTC().Format("2006-01-02 15:04 MST"), r.Took.Round(time.Second), rig.Machine(), r.Versioned(), r.Runs)
-	for _, line := range header {
-		fmt.Fprintln(&text, "- "+line)
-	}
+- %s; %s
+- Redis without persistence (but where it says AOF), all other settings at their defaults
+- Runs: %d, interleaved (idle, memory, recovery and the curves: 1). Each cell is the median (min-max)
+
+## What is compared
+
+%s
+## In short
+
+Ratios are taken run by run: the median (min-max). Where less is better (↓), a ratio below 1 is.
+
+`, "`make bench`", time.Now().UTC().Format("2006-01-02 15:04 MST"), r.Took.Round(time.Second), rig.Machine(), r.Versioned(), strings.Join(header, "; "), r.Runs, c.compared(r))
+	r.WriteHeadline(&text)
 	if err := c.writePlots(&text, r); err != nil {
 		return err
 	}
-	fmt.Fprint(&text, "\n## Tables\n")
+	fmt.Fprint(&text, "\n## Tables\n\nIn each cell, after ×, the median ratio to the first system.\n")
 	r.WriteMarkdown(&text)
 	return os.WriteFile(filepath.Join(c.Doc, "benchmarks.md"), text.Bytes(), 0o644)
+}
+
+// compared is a table of the systems: how each is set up, and what it promises.
+func (c config) compared(r *rig.Report) string {
+	var text strings.Builder
+	fmt.Fprint(&text, "| system | version | concurrency | jobs | a job is run |\n| --- | --- | --- | --- | --- |\n")
+	b := newBench(c)
+	for _, v := range c.Variants {
+		fmt.Fprintf(&text, "| %s | %s | %d | %d | %s |\n", v.Label, r.Versions[v.System], v.Concurrency, b.spec(v, rig.Broker{}).N, promiseOf(v.System))
+	}
+	return text.String()
 }
 
 // writePlots draws the curves that were taken and shows them in the document.

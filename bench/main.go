@@ -33,6 +33,7 @@ type config struct {
 	Backlog  int           `json:"backlog"`     // the longest
 	Curves   []string      `json:"curves"`      // the systems that have some
 	Doc      string        `json:"-"`
+	Profile  string        `json:"-"`
 	JSON     bool          `json:"-"`
 	// Concurrency is that of a system that names none of its own.
 	Concurrency int      `json:"concurrency"`
@@ -66,6 +67,12 @@ func parentMain(ctx context.Context, args []string, stdout, stderr io.Writer) in
 		fmt.Fprintln(stderr, "bench:", err)
 		return 2
 	}
+	if cfg.Profile != "" {
+		if err := rig.ProfileInto(cfg.Profile); err != nil {
+			fmt.Fprintln(stderr, "bench:", err)
+			return 1
+		}
+	}
 	return rig.Main(ctx, cfg.plan(), stdout, stderr)
 }
 
@@ -79,14 +86,15 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	measureList := fs.String("measures", strings.Join(measureNames(), ","), "measures to take")
 	curveList := fs.String("curves", "asynq,"+alone, "systems whose curves to take, or all that are measured")
 	fs.IntVar(&cfg.Concurrency, "concurrency", 100, "handlers at once, where a system names none of its own")
-	fs.IntVar(&cfg.N, "n", 200_000, "jobs for what counts jobs a second; the slower systems get half or a quarter of them")
+	fs.IntVar(&cfg.N, "n", 200_000, "jobs for what counts jobs a second; the slower systems get a quarter or an eighth of them")
 	fs.IntVar(&cfg.Samples, "samples", 200, "samples for latency and delayed")
 	fs.IntVar(&cfg.Runs, "runs", 5, "runs of everything, interleaved")
 	fs.DurationVar(&cfg.Idle, "idle", 10*time.Second, "how long to watch the idle worker")
-	fs.DurationVar(&cfg.Within, "within", 30*time.Minute, "begin no run that would likely end later than this; 0 is no bound")
+	fs.DurationVar(&cfg.Within, "within", 26*time.Minute, "begin no run that would likely end later than this, but at least three; 0 is no bound")
 	fs.DurationVar(&cfg.Patience, "patience", 160*time.Second, "how long to wait for a killed worker's jobs")
 	fs.IntVar(&cfg.Backlog, "backlog", 1_000_000, "the longest backlog; 10,000,000 take 5 GB of memory")
 	fs.StringVar(&cfg.Doc, "doc", "", "`directory` in which to write benchmarks.md and the plots")
+	fs.StringVar(&cfg.Profile, "profile", "", "`directory` for a CPU and an allocation profile of each step in Go, and Redis's counts of commands")
 	fs.BoolVar(&cfg.JSON, "json", false, "print JSON in place of the table")
 	if err := fs.Parse(args); err != nil {
 		return cfg, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tidemill/tidemill/bench/internal/rig"
@@ -110,7 +111,10 @@ func beside(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 	return both(metrics, p.metrics), nil
 }
 
-// both joins a worker's and a producer's metrics. The server's CPU time is the worker's to tell: it began first and ended last.
+// serverSide are the metrics of the server, not of the process that reads them.
+var serverSide = []string{"server CPU", "network in", "network out"}
+
+// both joins a worker's and a producer's metrics. The server's are the worker's to tell: it began first and ended last.
 func both(worker, producer []rig.Metric) []rig.Metric {
 	rename := func(metrics []rig.Metric, name, as string) (out []rig.Metric) {
 		for _, m := range metrics {
@@ -123,7 +127,7 @@ func both(worker, producer []rig.Metric) []rig.Metric {
 	}
 	out := rename(worker, "client CPU", "worker CPU")
 	for _, m := range rename(producer, "client CPU", "producer CPU") {
-		if m.Name != "server CPU" {
+		if !slices.Contains(serverSide, m.Name) {
 			out = append(out, m)
 		}
 	}

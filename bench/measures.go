@@ -23,6 +23,7 @@ func (b *bench) measures() []rig.Measure {
 		{Name: "enqueue", Columns: labels, Limit: c.perJob(), Run: b.each(oneStep("enqueue"))},
 		{Name: "idle", Columns: labels, Limit: 2*lastWait + c.Idle, Once: true, Together: true,
 			Run: b.each(func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) { return measureIdle(ctx, spec, c.Idle) })},
+		{Name: "memory", Columns: labels, Limit: c.perJob(), Once: true, Run: b.each(measureMemory)},
 		{Name: "recovery", Columns: labels, Limit: 2*lastWait + c.Patience, Once: true, Together: true,
 			Run: b.each(func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 				return measureRecovery(ctx, spec, c.Patience)
@@ -151,11 +152,14 @@ func measureHandlers(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 	return out, nil
 }
 
+// leastRuns is how many there are however long they take: of fewer a median and its ends say little.
+const leastRuns = 3
+
 // plan is what the flags say, for the rig.
 func (c config) plan() rig.Plan {
 	b := newBench(c)
 	own := b.usualVariant(alone).Label
-	p := rig.Plan{Runs: c.Runs, Within: c.Within, Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
+	p := rig.Plan{Runs: c.Runs, Within: c.Within, AtLeast: leastRuns, Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
 	p.Versions["go-redis"] = rig.ModuleVersion("github.com/redis/go-redis/v9")
 	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d, go-redis %s", c.N, c.Samples, p.Versions["go-redis"]))
 	for _, v := range c.Variants {
@@ -173,7 +177,7 @@ func (c config) plan() rig.Plan {
 		p.Measures = append(p.Measures, m)
 	}
 	if c.Doc != "" {
-		p.Write = func(r *rig.Report) error { return c.writeDoc(r, p.Header) }
+		p.Write = func(r *rig.Report) error { return c.writeDoc(r, p.Header[:1]) } // the other lines are a table there
 	}
 	return p
 }

@@ -25,7 +25,7 @@ func deepStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, er
 		return nil, err
 	}
 	started := newStarts(spec.N)
-	start, err := rig.MarkCPU(ctx, spec.Broker)
+	start, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func deepStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, er
 		}
 		took := started.took()
 		ran := int(started.count.Load())
-		end, err := rig.MarkCPU(ctx, spec.Broker)
+		end, err := rig.MarkUsage(ctx, spec.Broker)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func deepStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, er
 
 // deepEnqueue times the batches.
 func deepEnqueue(ctx context.Context, c client, spec stepSpec) ([]rig.Metric, error) {
-	start, err := rig.MarkCPU(ctx, spec.Broker)
+	start, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func deepEnqueue(ctx context.Context, c client, spec stepSpec) ([]rig.Metric, er
 		return nil, err
 	}
 	took := time.Since(began)
-	end, err := rig.MarkCPU(ctx, spec.Broker)
+	end, err := rig.MarkUsage(ctx, spec.Broker)
 	rate := rig.Metric{Name: "enqueue rate", Unit: "jobs/s", Better: rig.Higher, Value: float64(spec.N) / took.Seconds()}
 	return append([]rig.Metric{rate}, end.Per("job", spec.N, start, "enqueue ")...), errors.Join(err, expectPending(ctx, c, spec.Backlog+spec.N))
 }

@@ -45,7 +45,7 @@ func drainStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, e
 	if err := expectPending(ctx, c, spec.N, spec.queues()...); err != nil {
 		return nil, err
 	}
-	start, err := rig.MarkCPU(ctx, spec.Broker)
+	start, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func drainStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, e
 		}
 		took, whole := t.SinceFirst(), t.SinceBegan()
 		allocated := rig.AllocationsPer("job", spec.N, allocations, "")
-		end, err := rig.MarkCPU(ctx, spec.Broker)
+		end, err := rig.MarkUsage(ctx, spec.Broker)
 		if err != nil {
 			return err
 		}

@@ -50,7 +50,7 @@ func timeEnqueue(ctx context.Context, sys adapter, b rig.Broker, name string, n 
 		return nil, err
 	}
 	defer c.Close()
-	start, err := rig.MarkCPU(ctx, b)
+	start, err := rig.MarkUsage(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func timeEnqueue(ctx context.Context, sys adapter, b rig.Broker, name string, n 
 	}
 	took := time.Since(began)
 	allocated := rig.AllocationsPer("job", n, allocations, name)
-	end, err := rig.MarkCPU(ctx, b)
+	end, err := rig.MarkUsage(ctx, b)
 	if err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func consumeStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric,
 		if err := w.warmUp(ctx, c); err != nil {
 			return err
 		}
-		start, err := rig.MarkCPU(ctx, spec.Broker)
+		start, err := rig.MarkUsage(ctx, spec.Broker)
 		if err != nil {
 			return err
 		}
@@ -42,7 +42,7 @@ func consumeStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric,
 			return err
 		}
 		took := time.Since(time.Unix(0, w.made.Load()))
-		end, err := rig.MarkCPU(ctx, spec.Broker)
+		end, err := rig.MarkUsage(ctx, spec.Broker)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func produceStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric,
 		return nil, err
 	}
 	defer c.Close()
-	start, err := rig.MarkCPU(ctx, spec.Broker)
+	start, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func produceStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric,
 		return nil, err
 	}
 	took := time.Since(began)
-	end, err := rig.MarkCPU(ctx, spec.Broker)
+	end, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ type stepSpec struct {
 	Batch   bool          `json:"batch"`      // produce in batches
 	Rate    float64       `json:"rate"`       // produce so many a second; 0 is as fast as can be
 	Backlog int           `json:"backlog"`    // jobs that wait behind those that are measured
+	State   string        `json:"state"`      // in which to leave the jobs
 }
 
 // work is the worker of this step, on the given queues.
@@ -51,6 +52,7 @@ var steps = map[string]rig.StepFunc{
 	"rescue":  step(rescueStep),
 	"share":   step(shareStep),
 	"deep":    step(deepStep),
+	"leave":   step(leaveStep),
 }
 
 // step finds the adapter that an order is about.

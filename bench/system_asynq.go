@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -92,6 +93,34 @@ func (a asynqClient) Backlog(ctx context.Context, queue string) (backlog, error)
 		b.Other += c.Val()
 	}
 	return b, nil
+}
+
+// Keep runs tasks that are retained, or archived at their first failure.
+func (a asynqSystem) Keep(ctx context.Context, b rig.Broker, n int, dead bool) error {
+	c := asynqClient{asynq.NewClient(asynq.RedisClientOpt{Addr: b.Addr}), redis.NewClient(&redis.Options{Addr: b.Addr})}
+	defer c.Close()
+	for i := range n {
+		data, err := json.Marshal(rig.NewPayload(i))
+		if err != nil {
+			return err
+		}
+		if _, err := c.client.EnqueueContext(ctx, asynq.NewTask(rig.JobKind, data), asynq.Queue(mainQueue), asynq.Retention(farAway)); err != nil {
+			return err
+		}
+	}
+	key, result := "asynq:{"+mainQueue+"}:completed", error(nil)
+	if dead {
+		key, result = "asynq:{"+mainQueue+"}:archived", fmt.Errorf("%w: %w", errBench, asynq.SkipRetry)
+	}
+	srv := asynq.NewServer(asynq.RedisClientOpt{Addr: b.Addr}, asynq.Config{Concurrency: 100, Queues: map[string]int{mainQueue: 1}, LogLevel: asynq.FatalLevel})
+	return keepAll(ctx, n, func(ctx context.Context) error {
+		if err := srv.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error { return result })); err != nil {
+			return err
+		}
+		<-ctx.Done()
+		srv.Shutdown()
+		return nil
+	}, func(ctx context.Context) (int64, error) { return c.rdb.ZCard(ctx, key).Result() })
 }
 
 func (a asynqClient) Close() error { return errors.Join(a.client.Close(), a.rdb.Close()) }

@@ -95,4 +95,38 @@ func (t tidemillClient) Backlog(ctx context.Context, name string) (backlog, erro
 	return backlog{Pending: n.Ready, Active: n.Running, Other: n.Scheduled + n.Dead}, err
 }
 
+// Keep runs jobs that are retained, or dead at their first failure.
+func (tidemillSystem) Keep(ctx context.Context, b rig.Broker, n int, dead bool) error {
+	client, err := queue.Open(ctx, "redis://"+b.Addr)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ps := make([]rig.Payload, n)
+	for i := range ps {
+		ps[i] = rig.NewPayload(i)
+	}
+	if _, err := client.EnqueueMany(ctx, queue.Items(ps, queue.Queue(mainQueue), queue.Retain(farAway))); err != nil {
+		return err
+	}
+	mux := worker.NewMux()
+	worker.Handle(mux, func(context.Context, *queue.Job[rig.Payload]) error {
+		if dead {
+			return queue.Dead(errBench)
+		}
+		return nil
+	})
+	w, err := worker.New(client, mux, worker.Config{Queues: []worker.Queue{{Name: mainQueue}}, Concurrency: 100})
+	if err != nil {
+		return err
+	}
+	return keepAll(ctx, n, w.Run, func(ctx context.Context) (int64, error) {
+		counts, err := client.Counts(ctx, mainQueue)
+		if dead {
+			return counts.Dead, err
+		}
+		return counts.Finished, err
+	})
+}
+
 func (t tidemillClient) Close() error { return t.client.Close() }

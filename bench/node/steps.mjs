@@ -19,10 +19,10 @@ const connection = { host, port: Number(port) };
 const { open, work } = await import(`./${spec.variant.system}.mjs`);
 
 // enqueueMany enqueues jobs 0 to n-1 one by one from some callers at once.
-async function enqueueMany(client, n, callers) {
+async function enqueueMany(client, n, callers, delay = 0) {
   let next = 0;
   const caller = async () => {
-    while (next < n) await client.enqueue(mainQueue, payload(next++), 0);
+    while (next < n) await client.enqueue(mainQueue, payload(next++), delay);
   };
   await Promise.all(Array.from({ length: callers }, caller));
 }
@@ -45,11 +45,12 @@ async function expectPending(client, n) {
 
 async function usage() {
   const rdb = new Redis(connection);
-  const info = await rdb.info("cpu");
+  const info = (await rdb.info("cpu")) + (await rdb.info("stats"));
   await rdb.quit();
-  const seconds = (key) => Number(new RegExp(`^${key}:(.*)$`, "m").exec(info)[1]);
+  const number = (key) => Number(new RegExp(`^${key}:(.*)$`, "m").exec(info)[1]);
   const own = process.cpuUsage();
-  return { client: own.user + own.system, server: 1e6 * (seconds("used_cpu_user") + seconds("used_cpu_sys")) };
+  const server = 1e6 * (number("used_cpu_user") + number("used_cpu_sys"));
+  return { client: own.user + own.system, server, in: number("total_net_input_bytes"), out: number("total_net_output_bytes") };
 }
 
 async function fill() {
@@ -88,6 +89,17 @@ async function drain() {
     metric("start to first job", "ms", "lower", tally.first - tally.began),
     ...perJob(start, end, spec.n, ""),
   ];
+}
+
+// leave leaves jobs that are scheduled; other states give no figures.
+async function leave() {
+  if (spec.state !== "scheduled") return [];
+  const client = open(connection);
+  await enqueueMany(client, spec.n, producers, 3_600_000);
+  const b = await client.backlog(mainQueue);
+  if (b.pending !== 0 || b.active !== 0 || b.other !== spec.n) throw new Error(`the queue holds ${JSON.stringify(b)}, not ${spec.n} scheduled`);
+  await client.close();
+  return [metric("jobs", "", "lower", spec.n)];
 }
 
 async function enqueue() {
@@ -164,6 +176,6 @@ async function idle() {
 
 const tools = { open, work, connection, spec, queue: mainQueue, producers, lastWait, usage, expectPending, enqueueMany, enqueueBatches };
 const beside = Object.fromEntries(Object.entries({ consume, produce, hold, rescue }).map(([name, run]) => [name, () => run(tools)]));
-const steps = { fill, drain, enqueue, latency: async () => quantiles(await sample(0), ""), delayed, idle, ...beside };
+const steps = { fill, drain, leave, enqueue, latency: async () => quantiles(await sample(0), ""), delayed, idle, ...beside };
 console.log(JSON.stringify(await steps[step]()));
 process.exit(0); // whatever a library still holds

@@ -57,6 +57,13 @@ export function quantiles(samples, prefix) {
   return [ms("p50", rank(0.5)), ms("p99", rank(0.99)), ...tail, ms("max", s.at(-1))];
 }
 
-// perJob is the CPU between two marks, in µs, for each of n jobs.
-export const perJob = (start, end, n, prefix) =>
-  ["client", "server"].map((who) => metric(`${prefix}${who} CPU`, "us/job", "lower", (end[who] - start[who]) / n));
+// perJob is the CPU between two marks, in µs, and the bytes that the server received and sent, for each of n jobs.
+export const perJob = (start, end, n, prefix) => {
+  const figure = (name, unit, key) => metric(prefix + name, unit, "lower", (end[key] - start[key]) / n);
+  return [
+    figure("client CPU", "us/job", "client"),
+    figure("server CPU", "us/job", "server"),
+    figure("network in", "bytes/job", "in"),
+    figure("network out", "bytes/job", "out"),
+  ];
+};

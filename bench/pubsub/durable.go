@@ -49,7 +49,7 @@ func fillStep(ctx context.Context, spec durableSpec) ([]rig.Metric, error) {
 		return nil, err
 	}
 	defer d.close()
-	start, err := rig.MarkCPU(ctx, spec.Broker)
+	start, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func fillStep(ctx context.Context, spec durableSpec) ([]rig.Metric, error) {
 		return nil, err
 	}
 	took := time.Since(began)
-	end, err := rig.MarkCPU(ctx, spec.Broker)
+	end, err := rig.MarkUsage(ctx, spec.Broker)
 	rate := rig.Metric{Name: "publish rate", Unit: "messages/s", Better: rig.Higher, Value: float64(spec.N) / took.Seconds()}
 	return append([]rig.Metric{rate}, end.Per("message", spec.N, start, "publish ")...), err
 }
@@ -71,7 +71,7 @@ func consumeStep(ctx context.Context, spec durableSpec) ([]rig.Metric, error) {
 		return nil, err
 	}
 	defer d.close()
-	start, err := rig.MarkCPU(ctx, spec.Broker)
+	start, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func consumeStep(ctx context.Context, spec durableSpec) ([]rig.Metric, error) {
 		return nil, err
 	}
 	took := t.SinceFirst()
-	end, err := rig.MarkCPU(ctx, spec.Broker)
+	end, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}

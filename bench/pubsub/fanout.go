@@ -44,7 +44,7 @@ func fanoutStep(ctx context.Context, spec fanoutSpec) ([]rig.Metric, error) {
 		return nil, err
 	}
 	subscribed := time.Since(began)
-	start, err := rig.MarkCPU(ctx, spec.Broker)
+	start, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func fanoutStep(ctx context.Context, spec fanoutSpec) ([]rig.Metric, error) {
 	if err != nil {
 		return nil, err
 	}
-	end, err := rig.MarkCPU(ctx, spec.Broker)
+	end, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}

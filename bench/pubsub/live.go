@@ -69,7 +69,7 @@ func listenStep(ctx context.Context, spec listenSpec) ([]rig.Metric, error) {
 	if r.fault != nil || r.n != spec.N {
 		return nil, errors.Join(r.fault, fmt.Errorf("%d of %d messages came", r.n, spec.N))
 	}
-	end, err := rig.MarkCPU(ctx, spec.Broker)
+	end, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func listenStep(ctx context.Context, spec listenSpec) ([]rig.Metric, error) {
 type reception struct {
 	spec     listenSpec
 	progress progress
-	start    rig.CPU
+	start    rig.Usage
 	n        int
 	first    time.Time
 	took     time.Duration
@@ -91,7 +91,7 @@ type reception struct {
 
 // ready is called once Redis has confirmed the subscription.
 func (r *reception) ready(ctx context.Context) (err error) {
-	if r.start, err = rig.MarkCPU(ctx, r.spec.Broker); err != nil {
+	if r.start, err = rig.MarkUsage(ctx, r.spec.Broker); err != nil {
 		return err
 	}
 	return r.progress.at(0)

@@ -31,7 +31,7 @@ type publishSpec struct {
 // commands written by hand, in batches, their answers read beside. It never is more than the window ahead of what the
 // subscriber has handled. Its pace is the subscriber's.
 func publishStep(ctx context.Context, spec publishSpec) ([]rig.Metric, error) {
-	start, err := rig.MarkCPU(ctx, spec.Broker)
+	start, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func publishStep(ctx context.Context, spec publishSpec) ([]rig.Metric, error) {
 	if err := <-answered; err != nil {
 		return nil, err
 	}
-	end, err := rig.MarkCPU(ctx, spec.Broker)
+	end, err := rig.MarkUsage(ctx, spec.Broker)
 	if err != nil {
 		return nil, err
 	}

@@ -54,12 +54,14 @@ def quantiles(samples, prefix=""):
 
 async def usage(client):
     own = resource.getrusage(resource.RUSAGE_SELF)
-    info = await client.info("cpu")
-    return own.ru_utime + own.ru_stime, info["used_cpu_user"] + info["used_cpu_sys"]
+    cpu, net = await client.info("cpu"), await client.info("stats")
+    return (own.ru_utime + own.ru_stime, cpu["used_cpu_user"] + cpu["used_cpu_sys"],
+            net["total_net_input_bytes"], net["total_net_output_bytes"])
 
 
 def per_job(start, end, n, prefix=""):
-    return [metric(f"{prefix}{who} CPU", "us/job", "lower", (e - s) * 1e6 / n) for who, s, e in zip(("client", "server"), start, end)]
+    kinds = [("client CPU", "us/job", 1e6), ("server CPU", "us/job", 1e6), ("network in", "bytes/job", 1), ("network out", "bytes/job", 1)]
+    return [metric(prefix + name, unit, "lower", (e - s) * factor / n) for (name, unit, factor), s, e in zip(kinds, start, end)]
 
 
 class Tally:
@@ -160,7 +162,7 @@ async def drain():
     rate = metric("rate", "jobs/s", "higher", N / took)
     if pause:
         ideal = math.ceil(N / CONCURRENCY) * pause
-        busy = sum(end) - sum(start)
+        busy = sum(end[:2]) - sum(start[:2])
         return [rate, metric("of the ideal", "%", "higher", 100 * ideal / took),
                 metric("machine busy", "%", "lower", 100 * busy / (now - tally.began) / os.cpu_count())]
     return [rate, metric("start to first job", "ms", "lower", (tally.first - tally.began) * 1e3), *per_job(start, end, N)]
@@ -230,7 +232,11 @@ async def delayed():
     return []
 
 
-steps = {f.__name__: f for f in (fill, drain, latency, delayed, enqueue, idle, consume, produce)}
+async def leave():
+    return []
+
+
+steps = {f.__name__: f for f in (fill, drain, latency, delayed, leave, enqueue, idle, consume, produce)}
 if uvloop:
     uvloop.install()
 

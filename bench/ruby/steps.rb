@@ -36,12 +36,14 @@ end
 
 def usage
   own = Process.times
-  info = Sidekiq.redis { |c| c.info("cpu") }
-  { "client" => own.utime + own.stime, "server" => info["used_cpu_user"].to_f + info["used_cpu_sys"].to_f }
+  info = Sidekiq.redis { |c| c.info("cpu").merge(c.info("stats")) }
+  { "client" => own.utime + own.stime, "server" => info["used_cpu_user"].to_f + info["used_cpu_sys"].to_f,
+    "in" => info["total_net_input_bytes"].to_i, "out" => info["total_net_output_bytes"].to_i }
 end
 
 def per_job(from, to, n, prefix = "")
-  %w[client server].map { |who| metric("#{prefix}#{who} CPU", "us/job", "lower", (to[who] - from[who]) * 1e6 / n) }
+  %w[client server].map { |who| metric("#{prefix}#{who} CPU", "us/job", "lower", (to[who] - from[who]) * 1e6 / n) } +
+    %w[in out].map { |way| metric("#{prefix}network #{way}", "bytes/job", "lower", (to[way] - from[way]) / n.to_f) }
 end
 
 # Tally counts handlers, for jobs numbered 0 to n-1.
@@ -153,7 +155,7 @@ def drain
   rate = metric("rate", "jobs/s", "higher", N / took)
   if pause.positive?
     ideal = (N / CONCURRENCY.to_f).ceil * pause
-    busy = (to.values.sum - from.values.sum) / (now - tally.began) / Etc.nprocessors
+    busy = %w[client server].sum { |who| to[who] - from[who] } / (now - tally.began) / Etc.nprocessors
     return [rate, metric("of the ideal", "%", "higher", 100 * ideal / took), metric("machine busy", "%", "lower", 100 * busy)]
   end
   [rate, metric("start to first job", "ms", "lower", (tally.first - tally.began) * 1000), *per_job(from, to, N)]
@@ -203,6 +205,15 @@ def enqueue
   end
 end
 
+# leave leaves jobs that are scheduled; other states give no figures.
+def leave
+  return [] unless SPEC["state"] == "scheduled"
+  N.times { |i| push(payload(i), delay: 3600) }
+  have = Sidekiq.redis { |c| c.zcard("schedule") }
+  abort "#{have} are scheduled, not #{N}" unless have == N
+  [metric("jobs", "", "lower", N)]
+end
+
 def idle
   tally = Tally.new(IDLE.size)
   launcher = work(IDLE, tally)
@@ -243,7 +254,7 @@ end
 
 $stdout.sync = true
 Thread.abort_on_exception = true
-steps = %w[fill drain latency delayed enqueue idle consume produce]
+steps = %w[fill drain latency delayed leave enqueue idle consume produce]
 abort "no step #{STEP}" unless steps.include?(STEP)
 puts JSON.generate(send(STEP))
 exit!(0)

@@ -42,7 +42,7 @@ func ChildMain(ctx context.Context, args []string, steps map[string]StepFunc) in
 		fmt.Fprintf(os.Stderr, "no step %q\n", args[2])
 		return 1
 	}
-	metrics, err := step(ctx, json.RawMessage(args[3]))
+	metrics, err := profiled(args[2], func() ([]Metric, error) { return step(ctx, json.RawMessage(args[3])) })
 	if errors.Is(err, errors.ErrUnsupported) {
 		metrics, err = nil, nil
 	}

@@ -16,9 +16,9 @@ func (r *Report) WriteMarkdown(w io.Writer) {
 		}
 		fmt.Fprintf(w, "\n### %s\n\n", m.Name)
 		for i, line := range lines {
-			fmt.Fprintf(w, "| %s |\n", strings.Join(line, " | "))
+			writeLine(w, line)
 			if i == 0 {
-				fmt.Fprintf(w, "| %s |\n", strings.Join(slices.Repeat([]string{"---"}, len(line)), " | "))
+				writeLine(w, slices.Repeat([]string{"---"}, len(line)))
 			}
 		}
 	}
@@ -34,6 +34,43 @@ func (r *Report) WriteMarkdown(w io.Writer) {
 		}
 	}
 }
+
+// WriteHeadline writes a table of the plan's own system beside the first and the best of the others, with the ratios to both.
+func (r *Report) WriteHeadline(w io.Writer) {
+	head := true
+	for _, m := range r.plan.Measures {
+		if m.Points || !r.compares(m.Columns) {
+			continue
+		}
+		first := m.Columns[0]
+		for _, row := range r.Summary {
+			if row.Measure != m.Name || row.Systems[r.plan.Own].Runs == 0 {
+				continue
+			}
+			if head {
+				writeLine(w, []string{"", "", "unit", first, "best other", r.plan.Own, "/ " + first, "/ best other"})
+				writeLine(w, slices.Repeat([]string{"---"}, 8))
+				head = false
+			}
+			best := "-"
+			if row.Best.Runs > 0 {
+				best = row.BestOther + " " + number(row.Systems[row.BestOther].Median)
+			}
+			writeLine(w, []string{m.Name, row.Metric, row.Unit + arrow(row.Better), cell(row.Systems, first), best, cell(row.Systems, r.plan.Own),
+				times(row.Ratios[r.plan.Own]), times(row.Best)})
+		}
+	}
+}
+
+// times prints a ratio with its ends.
+func times(ratio Spread) string {
+	if ratio.Runs == 0 {
+		return "-"
+	}
+	return "×" + cell(map[string]Spread{"": ratio}, "")
+}
+
+func writeLine(w io.Writer, cells []string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }
 
 // markdownLines is the table of a measure, its head first.
 func (r *Report) markdownLines(m Measure) [][]string {

@@ -28,6 +28,16 @@ func NewPayload(i int) Payload {
 	}
 }
 
+// Sized is a payload that takes about so many bytes of JSON, 150 at least, as its body is longer or shorter.
+func Sized(i, size int) Payload {
+	p := NewPayload(i)
+	p.Body = strings.Repeat("x", max(0, size-withoutBody))
+	return p
+}
+
+// withoutBody is what the other fields take, with numbers of 5 digits.
+const withoutBody = 117
+
 // JobKind is the name of the one kind of job there is.
 const JobKind = "mail.send"
 

@@ -1,6 +1,8 @@
 package rig
 
 import (
+	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +59,26 @@ func TestNoRunBeginsThatWouldNotFit(t *testing.T) {
 	}
 }
 
+// The runs that are wanted at least are made however long they take, and the others are not.
+func TestLeastRuns(t *testing.T) {
+	if err := Available(Redis); err != nil {
+		t.Skip(err)
+	}
+	var taken int
+	plan := Plan{Runs: 5, AtLeast: 3, Within: time.Nanosecond, Measures: []Measure{{Name: "drain", Columns: []string{"a"}, Limit: time.Minute,
+		Run: func(context.Context, string, Broker) ([]Metric, error) {
+			taken++
+			return []Metric{{Name: "rate", Value: 1}}, nil
+		}}}}
+	rep, err := runAll(t.Context(), plan, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if taken != 3 || rep.Runs != 3 || len(rep.Remarks) != 1 {
+		t.Errorf("%d runs were made, %d told, remarks %q; want 3, 3 and one that there are not 5", taken, rep.Runs, rep.Remarks)
+	}
+}
+
 func TestBestOther(t *testing.T) {
 	r := newReport(Plan{Runs: 2, Own: "own@10", Measures: []Measure{{Name: "drain", Columns: []string{"a", "b", "own@10", "own-metrics"}}}})
 	add := func(run int, label string, v float64) {
@@ -108,6 +130,37 @@ func TestMarkdown(t *testing.T) {
 
 - a remark
 - failed: run 1, drain, c: broken in two
+`
+	if got := text.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestHeadline(t *testing.T) {
+	r := newReport(Plan{Runs: 2, Own: "own", Measures: []Measure{
+		{Name: "drain", Columns: []string{"a", "b", "own"}},
+		{Name: "alone", Columns: []string{"1 queue", "10 queues"}},
+		{Name: "curve", Columns: []string{"a@1", "own@1", "own@2"}, Points: true},
+	}})
+	add := func(run int, measure, label, metric string, v float64) {
+		r.Results = append(r.Results, Result{Run: run, Measure: measure, System: label, Metrics: []Metric{{Name: metric, Unit: "1/s", Better: Higher, Value: v}}})
+	}
+	for run, values := range [][]float64{{10, 20, 60}, {10, 24, 48}} {
+		for i, label := range r.plan.Measures[0].Columns {
+			add(run+1, "drain", label, "rate", values[i])
+		}
+		add(run+1, "alone", "1 queue", "rate", 1)
+		add(run+1, "curve", "own@1", "rate", 1)
+	}
+	add(1, "drain", "own", "of its own", 7)
+	add(1, "drain", "b", "of another", 7)
+	r.summarise()
+	var text strings.Builder
+	r.WriteHeadline(&text)
+	const want = `|  |  | unit | a | best other | own | / a | / best other |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| drain | rate | 1/s ↑ | 10 (10-10) | b 22 | 54 (48-60) | ×5.40 (4.80-6) | ×2.50 (2-3) |
+| drain | of its own | 1/s ↑ | - | - | 7 | - | - |
 `
 	if got := text.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

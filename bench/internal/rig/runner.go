@@ -34,7 +34,8 @@ type Measure struct {
 // Plan is a whole benchmark.
 type Plan struct {
 	Runs     int
-	Within   time.Duration // no run begins that would likely end after this; the first always does. 0 is no bound
+	Within   time.Duration // no run begins that would likely end after this, but AtLeast as many do. 0 is no bound
+	AtLeast  int           // 0 is one
 	Measures []Measure
 	Header   []string // lines above the tables
 	Remarks  []string // lines below, such as what was left out
@@ -87,8 +88,11 @@ func runAll(ctx context.Context, plan Plan, progress io.Writer) (*Report, error)
 	// What is taken once comes after the first run, so that it is there however few fit.
 	for run := range plan.Runs {
 		if spent := time.Since(start) - aside; !fits(spent, run, within) {
-			rep.Remarks = append(rep.Remarks, fmt.Sprintf("%d of %d runs: another would not have fitted into %v", run, plan.Runs, plan.Within))
-			break
+			if run >= plan.AtLeast {
+				rep.Remarks = append(rep.Remarks, fmt.Sprintf("%d of %d runs: another would not have fitted into %v", run, plan.Runs, plan.Within))
+				break
+			}
+			fmt.Fprintf(progress, "run %d likely ends after %v, but there are to be %d\n", run+1, plan.Within, plan.AtLeast)
 		}
 		rep.Runs = run + 1
 		if err := rep.takeAll(ctx, run, false, progress); err != nil {
@@ -196,5 +200,6 @@ func (r *Report) runOne(ctx context.Context, m Measure, column string) ([]Metric
 	r.mu.Lock()
 	r.Servers[kind] = srv.version
 	r.mu.Unlock()
-	return m.Run(ctx, column, srv.Broker)
+	metrics, err := m.Run(ctx, column, srv.Broker)
+	return metrics, errors.Join(err, keepCommands(ctx, srv.Broker, m.Name, column))
 }

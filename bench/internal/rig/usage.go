@@ -12,40 +12,49 @@ import (
 	"time"
 )
 
-// CPU is the CPU time used so far by this process and by the broker.
-type CPU struct{ client, broker time.Duration }
+// Usage is the CPU time used so far by this process and by the broker, and the bytes that a Redis has received and sent.
+type Usage struct {
+	client, broker time.Duration
+	in, out        int64
+	counted        bool // in and out
+}
 
-// MarkCPU reads rusage of this process, and INFO cpu of a Redis or /proc of a Postgres.
-func MarkCPU(ctx context.Context, b Broker) (CPU, error) {
+// MarkUsage reads rusage of this process, and INFO of a Redis or /proc of a Postgres, which does not count bytes.
+func MarkUsage(ctx context.Context, b Broker) (Usage, error) {
 	var r syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		return CPU{}, err
+		return Usage{}, err
 	}
-	m := CPU{client: time.Duration(r.Utime.Nano() + r.Stime.Nano())}
+	m := Usage{client: time.Duration(r.Utime.Nano() + r.Stime.Nano())}
 	var err error
 	if b.Kind == Postgres {
 		m.broker, err = processTreeCPU(b.PID)
-	} else {
-		m.broker, err = redisCPU(ctx, b.Addr)
+		return m, err
 	}
+	err = m.readRedis(ctx, b.Addr)
 	return m, err
 }
 
-// redisCPU is what a Redis server itself says.
-func redisCPU(ctx context.Context, addr string) (time.Duration, error) {
-	info, err := redisInfo(ctx, addr, "cpu")
+// readRedis fills in what a Redis server itself says.
+func (m *Usage) readRedis(ctx context.Context, addr string) error {
+	info, err := redisInfo(ctx, addr, "cpu", "stats")
 	if err != nil {
-		return 0, err
+		return err
 	}
-	var sum time.Duration
 	for _, key := range []string{"used_cpu_user", "used_cpu_sys"} {
 		s, err := strconv.ParseFloat(info[key], 64)
 		if err != nil {
-			return 0, fmt.Errorf("INFO cpu, %s: %w", key, err)
+			return fmt.Errorf("INFO cpu, %s: %w", key, err)
 		}
-		sum += time.Duration(s * float64(time.Second))
+		m.broker += time.Duration(s * float64(time.Second))
 	}
-	return sum, nil
+	for key, field := range map[string]*int64{"total_net_input_bytes": &m.in, "total_net_output_bytes": &m.out} {
+		if *field, err = strconv.ParseInt(info[key], 10, 64); err != nil {
+			return fmt.Errorf("INFO stats, %s: %w", key, err)
+		}
+	}
+	m.counted = true
+	return nil
 }
 
 // clockTick is the unit of CPU time in /proc on every Linux that Go runs on.
@@ -98,16 +107,23 @@ func processTicks(file string, children bool) (ticks int64, parent int, err erro
 }
 
 // Busy is which part of all processors' time from start to m the two used, in percent.
-func (m CPU) Busy(start CPU, wall time.Duration) Metric {
+func (m Usage) Busy(start Usage, wall time.Duration) Metric {
 	used := (m.client - start.client) + (m.broker - start.broker)
 	return Metric{Name: "machine busy", Unit: "%", Better: Lower, Value: 100 * used.Seconds() / wall.Seconds() / float64(runtime.NumCPU())}
 }
 
-// Per turns the CPU time since start into metrics for n jobs or messages.
-func (m CPU) Per(what string, n int, start CPU, prefix string) []Metric {
+// Per turns what was used since start into metrics for n jobs or messages: CPU of this process and of the server, and the
+// bytes that a Redis received and sent (the few thousand of the marks themselves included).
+func (m Usage) Per(what string, n int, start Usage, prefix string) []Metric {
 	us := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) / float64(n) }
-	return []Metric{
+	out := []Metric{
 		{Name: prefix + "client CPU", Unit: "us/" + what, Better: Lower, Value: us(m.client - start.client)},
 		{Name: prefix + "server CPU", Unit: "us/" + what, Better: Lower, Value: us(m.broker - start.broker)},
 	}
+	if m.counted {
+		out = append(out,
+			Metric{Name: prefix + "network in", Unit: "bytes/" + what, Better: Lower, Value: float64(m.in-start.in) / float64(n)},
+			Metric{Name: prefix + "network out", Unit: "bytes/" + what, Better: Lower, Value: float64(m.out-start.out) / float64(n)})
+	}
+	return out
 }
