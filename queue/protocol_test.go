@@ -79,7 +79,7 @@ func pinned(t *testing.T, what, pattern, want string) {
 func enqueueSource(t testing.TB) string {
 	t.Helper()
 	var source string
-	for _, name := range []string{"prelude", "enqueue"} {
+	for _, name := range []string{"basics", "enqueue"} {
 		part, err := os.ReadFile("../internal/broker/lua/" + name + ".lua")
 		if err != nil {
 			t.Fatal(err)
@@ -118,12 +118,12 @@ func TestProtocolKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := rows(t, "| KEYS | key | type | holds |")
+	table := rows(t, "| key of a queue | type | holds |")
 	if len(table) != len(q.Fixed()) {
 		t.Errorf("%d rows for %d keys", len(table), len(q.Fixed()))
 	}
 	for i, row := range table {
-		if row[0] != strconv.Itoa(i+1) || row[1] != q.Fixed()[i] {
+		if row[0] != q.Fixed()[i] {
 			t.Errorf("row %d is %v, the code has %s", i+1, row, q.Fixed()[i])
 		}
 	}

@@ -22,9 +22,9 @@ func source(name string) string {
 	sourcesMu.Lock()
 	defer sourcesMu.Unlock()
 	if sources[name] == "" {
-		parts := []string{"prelude", "moves", name}
+		parts := []string{"basics", "prelude", "moves", name}
 		if name == "enqueue" {
-			parts = []string{"prelude", name}
+			parts = []string{"basics", name}
 		}
 		for _, part := range parts {
 			b, err := os.ReadFile("../internal/broker/lua/" + part + ".lua")

@@ -57,12 +57,10 @@ type call struct {
 
 // newCall starts a call on a queue's fixed keys and further ones; ARGV is appended to its args.
 func newCall(s *script, q *keys.Queue, room int, more ...string) *call {
-	fixed := q.Fixed()
+	fixed := q.Boxed()
 	c := &call{script: s, args: make([]any, 0, 3+len(fixed)+len(more)+room)}
-	c.args = append(c.args, "EVALSHA", s.digest, len(fixed)+len(more))
-	for i := range fixed {
-		c.args = append(c.args, fixed[i])
-	}
+	c.args = append(c.args, "EVALSHA", s.boxed, len(fixed)+len(more))
+	c.args = append(c.args, fixed...)
 	for _, key := range more {
 		c.args = append(c.args, key)
 	}

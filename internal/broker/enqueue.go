@@ -3,12 +3,14 @@ package broker
 import (
 	"context"
 	"errors"
+	"math/bits"
 	"strconv"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/wire"
 )
 
 // MaxBatch is the largest batch of one enqueue call.
@@ -78,23 +80,64 @@ func (b *Broker) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, q *keys.Qu
 	}
 }
 
+// enqueueArgs is what a call carries beside the envelopes, in one piece of memory.
+type enqueueArgs struct {
+	call
+	producer  producerArg
+	lane, seq uint64
+	ids, dues bytesArg
+}
+
+// bytesArg and producerArg are bytes that a command takes by their place: a slice would be copied to the heap for it.
+type (
+	bytesArg    []byte
+	producerArg uuid.UUID
+)
+
+// MarshalBinary is what go-redis asks.
+func (b *bytesArg) MarshalBinary() ([]byte, error) { return *b, nil }
+
+// MarshalBinary is what go-redis asks.
+func (p *producerArg) MarshalBinary() ([]byte, error) { return p[:], nil }
+
+// MarshalBinary is the envelope, so that an item can be a command's argument.
+func (i *Item) MarshalBinary() ([]byte, error) { return i.Envelope, nil }
+
+// enqueueKeys are the keys of every enqueue call, before the ready lists of the priorities in it.
+var enqueueKeys = [...]int{keys.Jobs, keys.Producers, keys.Wake, keys.Meta, keys.Scheduled, keys.Due}
+
+// enqueueCall makes the call, which refers to the items.
 func enqueueCall(q *keys.Queue, stamp Stamp, items []Item) *call {
-	c := newCall(enqueueScript, q, len(items)+5)
-	ids := make([]byte, 0, 16*len(items))
-	var dues []byte
-	delayed := false
+	a := &enqueueArgs{call: call{script: enqueueScript}, producer: producerArg(stamp.Producer), lane: uint64(stamp.Lane), seq: stamp.Seq}
+	a.ids = make([]byte, 0, 16*len(items))
+	priorities, delayed := 0, false
 	for i := range items {
-		ids = append(ids, items[i].ID[:]...)
+		a.ids = append(a.ids, items[i].ID[:]...)
 		delayed = delayed || items[i].Due != Due{}
+		if p, ok := wire.PriorityOf(items[i].Envelope); ok {
+			priorities |= 1 << p
+		}
 	}
 	if delayed {
 		for i := range items {
-			dues = append(items[i].Due.append(dues), ',')
+			a.dues = append(items[i].Due.append(a.dues), ',')
 		}
 	}
-	c.arg(stamp.Producer[:], uint64(stamp.Lane), stamp.Seq, ids, dues)
+	lists := bits.OnesCount(uint(priorities))
+	c, boxed := &a.call, q.Boxed()
+	c.args = make([]any, 0, 3+len(enqueueKeys)+lists+5+len(items))
+	c.args = append(c.args, "EVALSHA", enqueueScript.boxed, len(enqueueKeys)+lists)
+	for _, place := range enqueueKeys {
+		c.args = append(c.args, boxed[place])
+	}
+	for p := range wire.MaxPriority + 1 {
+		if priorities&(1<<p) != 0 {
+			c.args = append(c.args, boxed[keys.Ready+p])
+		}
+	}
+	c.args = append(c.args, &a.producer, &a.lane, &a.seq, &a.ids, &a.dues)
 	for i := range items {
-		c.arg(items[i].Envelope)
+		c.args = append(c.args, &items[i])
 	}
 	return c
 }
@@ -112,9 +155,9 @@ func enqueued(r *reply, n int) ([]Outcome, error) {
 	out := make([]Outcome, n)
 	for i := range out {
 		out[i] = Created
-		if len(words) > 0 {
-			out[i] = Outcome(words[i])
-		}
+	}
+	for i := range words {
+		out[i] = Outcome(words[i])
 	}
 	return out, nil
 }

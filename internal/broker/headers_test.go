@@ -47,10 +47,10 @@ func readHeaders(t *testing.T) map[string]*header {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prelude, moves, mending := readLua(t, "prelude.lua"), readLua(t, "moves.lua"), readLua(t, "mending.lua")
+	basics, prelude, moves, mending := readLua(t, "basics.lua"), readLua(t, "prelude.lua"), readLua(t, "moves.lua"), readLua(t, "mending.lua")
 	out := make(map[string]*header) // by digest
 	for _, f := range files {
-		if f.Name() == "prelude.lua" || f.Name() == "moves.lua" || f.Name() == "mending.lua" {
+		if slices.Contains([]string{"basics.lua", "prelude.lua", "moves.lua", "mending.lua"}, f.Name()) {
 			continue
 		}
 		text := readLua(t, f.Name())
@@ -62,9 +62,9 @@ func readHeaders(t *testing.T) map[string]*header {
 		if h.args, err = argShape(h.field["ARGV"]); err != nil {
 			t.Errorf("%s: ARGV: %v", h.name, err)
 		}
-		shared := prelude + moves
-		if f.Name() == "enqueue.lua" || f.Name() == "fence.lua" || f.Name() == "order.lua" { // the prelude is all they need
-			shared = prelude
+		shared := basics + prelude + moves
+		if f.Name() == "enqueue.lua" || f.Name() == "fence.lua" || f.Name() == "order.lua" { // the basics are all they need
+			shared = basics
 		}
 		if slices.Contains(mends, f.Name()) {
 			shared += mending
@@ -105,10 +105,14 @@ func parseHeader(name, text string) *header {
 	return h
 }
 
+// parts are fixed keys that a script takes one by one.
+var parts = []string{"jobs", "producers", "wake", "meta", "scheduled", "due"}
+
 func keyShape(text string) (shape, error) {
 	list, every := strings.CutPrefix(text, "for each queue: ")
 	s := shape{}
-	for _, word := range strings.Split(list, ", ") {
+	words := strings.Split(list, ", ")
+	for _, word := range words {
 		switch word = aside.ReplaceAllString(word, ""); {
 		case word == "fixed":
 			s.once += keys.Fixed
@@ -116,6 +120,11 @@ func keyShape(text string) (shape, error) {
 			s.each = 1
 		case word == "then running and lanes of every session":
 			s.each = 2
+		case word == "then ready of each priority among the envelopes" && words[len(words)-1] == "in any order":
+			s.each = 1
+			return s, nil
+		case slices.Contains(parts, word):
+			s.once++
 		case word == "key" || word == "new name" || word == "orders" || word == "running" || strings.TrimSpace(word) == "lanes":
 			s.once++
 		default:

@@ -13,6 +13,7 @@ var sources embed.FS
 // script is one transition: its source behind what it shares with others, and the digest by which the server caches it.
 type script struct {
 	name, source, digest string
+	boxed                any          // digest, as a command takes it
 	reads                bool         // it writes nothing, so that a replica may run it
 	replySize            atomic.Int64 // of the last reply that was large, bytes: what to make room for
 }
@@ -21,7 +22,9 @@ type script struct {
 var names = map[string]string{}
 
 // load reads a worker's or an operator's script.
-func load(name string) *script { return newScript(name, read("prelude")+read("moves")+read(name)) }
+func load(name string) *script {
+	return newScript(name, read("basics")+read("prelude")+read("moves")+read(name))
+}
 
 // loadReading is load for a script that writes nothing.
 func loadReading(name string) *script {
@@ -30,18 +33,19 @@ func loadReading(name string) *script {
 	return s
 }
 
-// loadAlone reads a script that needs the prelude alone: what producers in other languages send must stay small.
-func loadAlone(name string) *script { return newScript(name, read("prelude")+read(name)) }
+// loadAlone reads a script that needs the basics alone: what producers in other languages send must stay small.
+func loadAlone(name string) *script { return newScript(name, read("basics")+read(name)) }
 
 // loadMending reads a script of the doctor.
 func loadMending(name string) *script {
-	return newScript(name, read("prelude")+read("moves")+read("mending")+read(name))
+	return newScript(name, read("basics")+read("prelude")+read("moves")+read("mending")+read(name))
 }
 
 func newScript(name, source string) *script {
 	s := &script{name: name, source: source}
 	sum := sha1.Sum([]byte(s.source))
 	s.digest = hex.EncodeToString(sum[:])
+	s.boxed = s.digest
 	names[s.digest] = name
 	return s
 }

@@ -34,6 +34,23 @@ var enqueueCases = []testCase{
 		e.ack("s", jobs[2:])
 		e.enqueue("c", item(3, 0)) // gone, so it may come again
 	}},
+	{"enqueue/of an id that comes twice in a call the first one counts", func(e *env) {
+		items := make([]broker.Item, 0, 1000)
+		for i := range 999 {
+			items = append(items, item(i+1, 0))
+		}
+		second := item(1, 7) // as far from the first as it can be, and it would go elsewhere
+		second.Due.In = 60_000
+		e.enqueue(strings.Repeat("c", 999)+"d", append(items, second)...)
+		e.counts(999, 0, 0, 0, 0)
+		e.total("enqueued", 999)
+		e.equal("envelope", e.state(1, broker.StateReady).Envelope, envelope(1, 0))
+		first, later := item(1001, 3), item(1001, 0)
+		first.Due.In = 60_000
+		e.enqueue("cd", first, later)
+		e.counts(999, 1, 0, 0, 0)
+		e.equal("envelope", e.state(1001, broker.StateScheduled).Envelope, envelope(1001, 3))
+	}},
 	{"enqueue/a duplicate overwrites nothing", func(e *env) {
 		e.add(1, 1)
 		e.enqueue("d", broker.Item{ID: id(1), Envelope: envelope(99, 5), Due: broker.Due{In: 1000}})

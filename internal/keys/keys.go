@@ -50,8 +50,8 @@ func (s Space) Control() string { return s.name + ":control" }
 // Ended is the pub/sub channel of hints to one process that waits for jobs: which of them ended. Keys hold the truth.
 func (s Space) Ended(token string) string { return s.name + ":ended:" + token }
 
-// The places of a queue's fixed keys in the KEYS of every script. internal/broker/lua/prelude.lua names them in
-// the same order.
+// The places of a queue's fixed keys in the KEYS of workers' and operators' scripts. internal/broker/lua/prelude.lua names them
+// in the same order.
 const (
 	Jobs = iota
 	State
@@ -79,6 +79,7 @@ type Queue struct {
 	name   string
 	prefix string
 	fixed  [Fixed]string
+	boxed  [Fixed]any
 }
 
 // Queue checks the name and builds the queue's keys.
@@ -89,6 +90,7 @@ func (s Space) Queue(name string) (*Queue, error) {
 	q := &Queue{name: name, prefix: s.name + ":{" + name + "}:"}
 	for i, part := range parts {
 		q.fixed[i] = q.prefix + part
+		q.boxed[i] = q.fixed[i]
 	}
 	return q, nil
 }
@@ -99,8 +101,11 @@ func (q *Queue) Name() string { return q.name }
 // Key returns the fixed key at a place (Jobs, State, ...).
 func (q *Queue) Key(place int) string { return q.fixed[place] }
 
-// Fixed returns the keys that every script declares, in the order of the constants above. Do not change it.
+// Fixed returns the keys that those scripts declare, in the order of the constants above. Do not change it.
 func (q *Queue) Fixed() []string { return q.fixed[:] }
+
+// Boxed is Fixed as a command takes its arguments: making them so for each call would allocate each of them. Do not change it.
+func (q *Queue) Boxed() []any { return q.boxed[:] }
 
 // Running is the ZSET of what a session runs: id by claim token.
 func (q *Queue) Running(session string) string { return q.prefix + "running:" + session }

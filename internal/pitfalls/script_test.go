@@ -17,7 +17,7 @@ func script(t *testing.T, names ...string) redistest.Pred {
 	var words []string
 	for _, name := range names {
 		source := ""
-		for _, part := range []string{"prelude", "moves", name} {
+		for _, part := range []string{"basics", "prelude", "moves", name} {
 			b, err := os.ReadFile("../broker/lua/" + part + ".lua")
 			if err != nil {
 				t.Fatal(err)

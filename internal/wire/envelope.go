@@ -72,6 +72,14 @@ const (
 	fieldDueAt       = 11
 )
 
+// PriorityOf reads the priority of an encoded envelope, and whether it is one at all as far as its head tells.
+func PriorityOf(envelope []byte) (uint8, bool) {
+	if len(envelope) < headMin || envelope[0] == 0 || envelope[2] > MaxPriority {
+		return 0, false
+	}
+	return envelope[2], true
+}
+
 // Append writes the envelope behind dst.
 func (e *Envelope) Append(dst []byte) []byte {
 	start := len(dst)

@@ -3,9 +3,6 @@ import asyncio, hashlib, pathlib, struct, sys, time, uuid
 import redis.asyncio as redis
 from redis.exceptions import NoScriptError
 
-PARTS = ["jobs", "state", "suspect", "scheduled", "sessions", "producers", "dead", "finished", "results", "cancels",
-         "wake", "due", "meta"] + [f"ready:{p}" for p in range(10)]
-
 def varint(n):
     return bytes([n]) if n < 128 else bytes([n & 127 | 128]) + varint(n >> 7)
 
@@ -19,7 +16,8 @@ def envelope(kind, args, priority=0):
     return struct.pack(">BBBH", 1, 0, priority, 5) + body
 
 async def enqueue(r, script, queue, kind, args):
-    keys = [f"tm:{{{queue}}}:{part}" for part in PARTS]
+    parts = ["jobs", "producers", "wake", "meta", "scheduled", "due", "ready:0"]  # and a ready list for each other priority
+    keys = [f"tm:{{{queue}}}:{part}" for part in parts]
     job = uuid.uuid4()
     call = [len(keys), *keys, uuid.uuid4().bytes, 0, 1, job.bytes, b"", envelope(kind, args)]  # a producer for each call
     try:
@@ -29,7 +27,7 @@ async def enqueue(r, script, queue, kind, args):
     return job, outcomes
 
 async def main(url, queue, kind, lua):
-    script = b"".join(pathlib.Path(lua, name).read_bytes() for name in ("prelude.lua", "enqueue.lua"))
+    script = b"".join(pathlib.Path(lua, name).read_bytes() for name in ("basics.lua", "enqueue.lua"))
     r = redis.from_url(url)
     await r.sadd("tm:queues", queue)  # once, before the first use of a queue
     job, outcomes = await enqueue(r, script, queue, kind, sys.stdin.buffer.read())

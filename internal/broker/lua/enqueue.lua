@@ -1,108 +1,169 @@
 -- enqueue: jobs -> ready or scheduled. Dedupes by id; a resend of the lane's last call is answered from its record.
--- KEYS: fixed
+-- It takes 1000 jobs at most.
+-- KEYS: jobs, producers, wake, meta, scheduled, due, then ready of each priority among the envelopes, in any order
 -- ARGV: producer, lane, seq, ids (16 bytes each), dues ('' = all now; else comma separated: 0 = now, +ms = from now,
 --       ms = Unix time), envelope...
 -- RETURNS: now_us, outcomes ('' = all created; else a letter each: c created, d duplicate, x duplicate of a cancelled
 --          job whose list entry is still there, e not an envelope, or the nil id)
 -- ERRORS: STALE, WRONGKEY, OOM, BADCALL
-local sizes, err = measure()
-if err then return err end
-local now_us, now = clock()
-local field, seq = ARGV[1] .. ARGV[2], tonumber(ARGV[3])
+local JOBS, WAKE, SCHEDULED, DUE
+JOBS, PRODUCERS, WAKE, META, SCHEDULED, DUE = unpack(KEYS, 1, 6)
+local time = call('TIME')
+local now_us = time[1] .. sub('000000', #time[2] + 1) .. time[2]
+local ms = sub(now_us, 1, -4)
+local now = tonumber(ms)
+local field, seq, recorded = ARGV[1] .. ARGV[2], ARGV[3], nil
 if ARGV[1] ~= '' then
-  local last, record = lane_record(PRODUCERS, field)
-  if seq == last then
-    return {int(now_us), sub(record, (string.find(record, ' ', 1, true)) + 1)}
-  elseif seq < last then
-    return stale(last)
+  if not string.find(seq, '^%d+$') then
+    return redis.error_reply('BADCALL seq ' .. sub(seq, 1, 40))
+  end
+  recorded = pcall('HGET', PRODUCERS, field)
+  if recorded then
+    if recorded.err then return wrong(PRODUCERS, recorded.err) end
+    local last, outcomes = string.match(recorded, '^(%d+) %d+ (.*)$')
+    last = tonumber(last)
+    if tonumber(seq) == last then
+      return {now_us, outcomes}
+    elseif tonumber(seq) < last then
+      return stale(last)
+    end
   end
 end
 
-local ids = split16(ARGV[4])
-if #ids == 0 or #ARGV[4] % 16 ~= 0 or #ARGV ~= #ids + 5 then
-  return redis.error_reply('BADCALL ' .. #ids .. ' ids and ' .. (#ARGV - 5) .. ' envelopes')
+local packed, n = ARGV[4], #ARGV - 5
+if n < 1 or n > STEP or #packed ~= 16 * n then
+  return redis.error_reply('BADCALL ' .. #packed / 16 .. ' ids and ' .. n .. ' envelopes')
 end
 local dues
 if ARGV[5] ~= '' then
   dues = {}
   for due in string.gmatch(ARGV[5], '[^,]+') do
-    local ms = tonumber(due)
-    if not ms or ms < 0 then
+    local at = tonumber(due)
+    if not at or at < 0 then
       return redis.error_reply('BADCALL due ' .. sub(due, 1, 40))
     end
-    dues[#dues + 1] = sub(due, 1, 1) == '+' and now + ms or ms
+    dues[#dues + 1] = sub(due, 1, 1) == '+' and now + at or at
   end
-  if #dues ~= #ids then
-    return redis.error_reply('BADCALL ' .. #ids .. ' ids and ' .. #dues .. ' due times')
+  if #dues ~= n then
+    return redis.error_reply('BADCALL ' .. n .. ' ids and ' .. #dues .. ' due times')
   end
 end
 
-local known = gather('HMGET', JOBS, ids)
-local words, seen = nil, {} -- words only once something was not created
-local jobs, scheduled, lists, created = {}, {}, {}, 0
-for i = 1, #ids do
+-- Typed reads of every key that is written below, before the first write.
+local ids = {}
+for i = 1, n do
+  ids[i] = sub(packed, 16 * i - 15, 16 * i)
+end
+local known = pcall('HMGET', JOBS, unpack(ids))
+if known.err then return wrong(JOBS, known.err) end
+local tokens = pcall('LLEN', WAKE)
+if type(tokens) == 'table' then return wrong(WAKE, tokens.err) end
+local paused = pcall('HGET', META, 'paused')
+if type(paused) == 'table' then return wrong(META, paused.err) end
+local ready = {}
+for i = 7, #KEYS do
+  local length = pcall('LLEN', KEYS[i])
+  if type(length) == 'table' then return wrong(KEYS[i], length.err) end
+  ready[byte(KEYS[i], -1) - 48] = KEYS[i]
+end
+local before, armed
+if dues then
+  before = pcall('ZRANGE', SCHEDULED, 0, 0, 'WITHSCORES')
+  if before.err then return wrong(SCHEDULED, before.err) end
+  armed = pcall('LLEN', DUE)
+  if type(armed) == 'table' then return wrong(DUE, armed.err) end
+end
+
+-- The new jobs, the last one first: of an id that comes twice the first envelope is written last, and stays.
+local jobs, m, words, urgency, mixed = {}, 0, nil, nil, dues ~= nil
+for i = n, 1, -1 do
   local id, envelope, old = ids[i], ARGV[i + 5], known[i]
-  local version, _, p = byte(envelope, 1, 3)
-  local word = old and (tombstone(old) and 'x' or 'd') or seen[id] and 'd'
-  if not word and (#envelope < 5 or version == 0 or p > 9 or id == NOBODY) then
-    word = 'e'
-  end
-  if word then
-    if not words then
-      words = {}
-      for j = 1, #ids do
-        words[j] = 'c'
-      end
-    end
-    words[i] = word
+  local version, _, p, _, body = byte(envelope, 1, 5)
+  if old or not body or version == 0 or p > 9 or id == NOBODY then
+    words = words or {}
+    words[i] = not old and 'e' or #old == 2 and byte(old, 1) == 0 and 'x' or 'd'
   else
-    seen[id] = true
-    created = created + 1
-    jobs[2 * created - 1], jobs[2 * created] = id, envelope
-    if dues and dues[i] > now then
-      scheduled[#scheduled + 1] = int(dues[i])
-      scheduled[#scheduled + 1] = id
-    else
-      local list = lists[p]
-      if not list then
-        list = {}
-        lists[p] = list
+    jobs[m + 1], jobs[m + 2] = id, envelope
+    m = m + 2
+    if p ~= urgency then
+      if not ready[p] then
+        return redis.error_reply('BADCALL no key for priority ' .. p)
       end
-      list[#list + 1] = id
+      mixed = mixed or urgency ~= nil
+      urgency = p
     end
   end
 end
 
-local outcomes = words and table.concat(words) or ''
+local created = 0
+for i = 1, m, STEP do
+  -- The first write that could grow: a full Redis refuses it here, with nothing moved.
+  local r = pcall('HSET', JOBS, unpack(jobs, i, min(i + STEP - 1, m)))
+  if type(r) == 'table' then
+    return redis.error_reply(r.err)
+  end
+  created = created + r
+end
 if created > 0 then
-  local before = #scheduled > 0 and head_due()
-  for i = 1, #jobs, STEP do
-    -- The first write that could grow: a full Redis refuses it here, with nothing moved.
-    local r = pcall('HSET', JOBS, unpack(jobs, i, min(i + STEP - 1, #jobs)))
-    if type(r) == 'table' then
-      return redis.error_reply(r.err)
+  local now_ready = created
+  if created == n and not mixed then
+    call('RPUSH', ready[urgency], unpack(ids))
+  else
+    local lists, scheduled, seen = {}, {}, {}
+    words = (words or 2 * created < m) and (words or {})
+    for i = 1, n do
+      local id = ids[i]
+      if words and words[i] then -- not created, and known to be so
+      elseif seen[id] then
+        words[i] = 'd'
+      else
+        seen[id] = true
+        if dues and dues[i] > now then
+          scheduled[#scheduled + 1] = int(dues[i])
+          scheduled[#scheduled + 1] = id
+        else
+          local p = byte(ARGV[i + 5], 3)
+          local list = lists[p]
+          if not list then
+            list = {}
+            lists[p] = list
+          end
+          list[#list + 1] = id
+        end
+      end
+    end
+    now_ready = created - #scheduled / 2
+    for p, list in pairs(lists) do
+      call('RPUSH', ready[p], unpack(list))
+    end
+    for i = 1, #scheduled, STEP do
+      call('ZADD', SCHEDULED, unpack(scheduled, i, min(i + STEP - 1, #scheduled)))
+    end
+    if #scheduled > 0 and armed < 2 then
+      local after = call('ZRANGE', SCHEDULED, 0, 0, 'WITHSCORES')
+      if after[2] ~= before[2] then -- a new head: whoever holds the timer must look
+        call('RPUSH', DUE, '1')
+      end
     end
   end
-  if #scheduled > 0 then
-    chunks('ZADD', SCHEDULED, scheduled)
-    arm(before, sizes)
-  end
-  local some = false
-  for p, list in pairs(lists) do
-    chunks('RPUSH', ready(p), list)
-    some = true
-  end
-  if some then
-    wake(sizes, 1)
+  if now_ready > 0 and tokens < 1 and paused ~= '1' then
+    call('RPUSH', WAKE, '1')
   end
   tally('enqueued', created)
 end
 
+local outcomes = ''
+if words then
+  for i = 1, n do
+    words[i] = words[i] or 'c'
+  end
+  outcomes = table.concat(words)
+end
 if ARGV[1] ~= '' then
-  admit(field, sizes, now)
-  local r = pcall('HSET', PRODUCERS, field, int(seq) .. ' ' .. int(now) .. ' ' .. outcomes)
-  if type(r) == 'table' and #jobs > 0 then
+  if not recorded then admit(now) end
+  local r = pcall('HSET', PRODUCERS, field, seq .. ' ' .. ms .. ' ' .. outcomes)
+  if type(r) == 'table' and created > 0 then
     return redis.error_reply(r.err)
   end
 end
-return {int(now_us), outcomes}
+return {now_us, outcomes}
