@@ -45,11 +45,11 @@ func TestWays(t *testing.T) {
 		reflect.TypeFor[map[int8][]byte](): fast, reflect.TypeFor[struct{ For time.Duration }](): fast,
 		reflect.TypeFor[struct{ At *time.Time }](): fastUnescaped, reflect.TypeFor[map[string][]time.Time](): fastUnescaped,
 		reflect.TypeFor[any](): slow, reflect.TypeFor[map[string]any](): slow, reflect.TypeFor[[]map[string]*any](): slow,
-		reflect.TypeFor[numbers](): slow, reflect.TypeFor[map[json.Number]int](): slow, reflect.TypeFor[strs](): slow, reflect.TypeFor[quoted](): slow,
+		reflect.TypeFor[numbers](): slow, reflect.TypeFor[map[json.Number]int](): slow, reflect.TypeFor[strs](): slow, quoted: slow,
 		reflect.TypeFor[struct{ N next }](): slow, reflect.TypeFor[map[keyed]int](): slow, reflect.TypeFor[struct{ L []*level }](): slow,
 		reflect.TypeFor[lifted](): slow, reflect.TypeFor[struct{ S shout }](): slow, reflect.TypeFor[functions](): slow,
 		reflect.TypeFor[faces](): slow, reflect.TypeFor[formats](): slow, reflect.TypeFor[unknown](): slow, reflect.TypeFor[big](): slow,
-		reflect.TypeFor[struct{ P []*big }](): slow, private: slow, reflect.TypeFor[nothing](): slow, reflect.TypeFor[hidden](): slow,
+		reflect.TypeFor[struct{ P []*big }](): slow, private: slow, nothing: slow, reflect.TypeFor[hidden](): slow,
 		reflect.TypeFor[struct{ More *struct{ L loud[int] } }](): slow, reflect.TypeFor[chan int](): slow, reflect.TypeFor[error](): slow,
 	} {
 		if got := wayOf(into); got != want {
