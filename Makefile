@@ -5,11 +5,11 @@ STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
 .PHONY: test race lint cross servers matrix pitfalls chaos soak model fuzz fuzz-ci bench bench-full bench-pubsub bench-capacity build redis
 
 # Each test runs once. Those of what shares memory run under the race detector where there is a C compiler, as it needs one;
-# the others only run built programs, or one thing after the other, or count allocations (what internal/codec shares is met
-# by the tests of queue and pubsub).
+# the others only run built programs, or one thing after the other, or count allocations (what internal/codec shares, the
+# tests of queue and pubsub meet).
 RACE := $(shell command -v $$($(GO) env CC) >/dev/null && echo -race)
 PLAIN = -e /examples/ -e /cmd/ -e /internal/blackbox -e /internal/chaos -e /internal/matrix -e /internal/pitfalls \
-  -e /internal/broker$$ -e /internal/codec$$ -e /internal/brokertest -e /internal/floors -e /internal/redistest
+  -e /internal/broker$$ -e /internal/codec$$ -e /internal/budget -e /internal/brokertest -e /internal/floors -e /internal/redistest
 
 test: redis ## every test
 	$(GO) test -p 4 $$($(GO) list ./... | grep $(PLAIN))

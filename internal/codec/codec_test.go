@@ -45,11 +45,11 @@ func TestWays(t *testing.T) {
 		reflect.TypeFor[map[int8][]byte](): fast, reflect.TypeFor[struct{ For time.Duration }](): fast,
 		reflect.TypeFor[struct{ At *time.Time }](): fastUnescaped, reflect.TypeFor[map[string][]time.Time](): fastUnescaped,
 		reflect.TypeFor[any](): slow, reflect.TypeFor[map[string]any](): slow, reflect.TypeFor[[]map[string]*any](): slow,
-		reflect.TypeFor[numbers](): slow, reflect.TypeFor[map[json.Number]int](): slow, reflect.TypeFor[strs](): slow, reflect.TypeFor[quoted](): slow,
+		reflect.TypeFor[numbers](): slow, reflect.TypeFor[map[json.Number]int](): slow, reflect.TypeFor[strs](): slow, quoted: slow,
 		reflect.TypeFor[struct{ N next }](): slow, reflect.TypeFor[map[keyed]int](): slow, reflect.TypeFor[struct{ L []*level }](): slow,
 		reflect.TypeFor[lifted](): slow, reflect.TypeFor[struct{ S shout }](): slow, reflect.TypeFor[functions](): slow,
 		reflect.TypeFor[faces](): slow, reflect.TypeFor[formats](): slow, reflect.TypeFor[unknown](): slow, reflect.TypeFor[big](): slow,
-		reflect.TypeFor[struct{ P []*big }](): slow, private: slow, reflect.TypeFor[nothing](): slow, reflect.TypeFor[hidden](): slow,
+		reflect.TypeFor[struct{ P []*big }](): slow, private: slow, nothing: slow, reflect.TypeFor[hidden](): slow,
 		reflect.TypeFor[struct{ More *struct{ L loud[int] } }](): slow, reflect.TypeFor[chan int](): slow, reflect.TypeFor[error](): slow,
 	} {
 		if got := wayOf(into); got != want {
@@ -89,7 +89,7 @@ func TestTargetsThatCannotBe(t *testing.T) {
 
 // encoding/json reads 10,000 levels; more are an error, not an overflow of the stack.
 func TestNesting(t *testing.T) {
-	for _, n := range []int{9_998, 9_999, 10_000, 10_001, 10_002, 1_000_000} {
+	for _, n := range []int{9_999, 10_000, 10_001, 10_002, 200_000} {
 		for open, end := range map[string]string{"[": "]", `{"kids":[`: "]}", `{"more":{"k":`: "}}", `{"x":`: "}"} {
 			levels := (n + 1) / strings.Count(strings.NewReplacer("{", "[").Replace(open), "[")
 			text := []byte(strings.Repeat(open, levels) + strings.Repeat(end, levels))
@@ -108,9 +108,9 @@ func TestNesting(t *testing.T) {
 }
 
 func TestLong(t *testing.T) {
-	long := strings.Repeat("7", 1<<20)
+	long := strings.Repeat("7", 1<<18)
 	for _, text := range []string{`{"name":"` + long + `"}`, `{"` + long + `":1,"name":"n"}`, `{"a":` + long + `}`, `{"a":0.` + long + `}`,
-		`{"kids":[` + strings.Repeat(`{"name":"n"},`, 50_000) + `null]}`, `{"name":"` + strings.Repeat(`\u00e9`, 1<<17) + `"}`, strings.Repeat(" ", 1<<20) + "{}"} {
+		`{"kids":[` + strings.Repeat(`{"name":"n"},`, 10_000) + `null]}`, `{"name":"` + strings.Repeat(`\u00e9`, 1<<17) + `"}`, strings.Repeat(" ", 1<<20) + "{}"} {
 		for _, into := range []reflect.Type{reflect.TypeFor[tree](), reflect.TypeFor[struct{ A float64 }](), reflect.TypeFor[inner]()} {
 			same(t, []byte(text), into)
 		}

@@ -109,15 +109,6 @@ type (
 		B int            `json:",embed"`
 		C map[string]int `json:",embed"`
 	}
-	quoted struct {
-		A int `json:"'a'"`
-		B int `json:"'b,c'"`
-		C int `json:"-,"`
-		D int `json:"\"d\""`
-		E int `json:"e,"`
-		F int `json:"f g"`
-		G int `json:"a/b,omitempty"`
-	}
 	formats struct {
 		A time.Time     `json:"a,format:unix"`
 		B time.Duration `json:"b,format:sec"`
@@ -136,9 +127,7 @@ type (
 		C bool    `json:"c,string"`
 		D *int    `json:"d,string"`
 		E float64 `json:"e,string"`
-		F []int   `json:"f,string"`
 	}
-	nothing   struct{ a int }
 	functions struct {
 		A func()
 		B chan int
@@ -189,17 +178,30 @@ type (
 	}
 )
 
-// Two of which vet does not think much.
+// Of some a linter does not think much.
 var (
-	oneName = reflect.StructOf([]reflect.StructField{{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"x"`}, {Name: "B", Type: reflect.TypeFor[int](), Tag: `json:"x"`}})
-	private = reflect.StructOf([]reflect.StructField{{Name: "a", PkgPath: "codec", Type: reflect.TypeFor[int](), Tag: `json:"a"`}, {Name: "B", Type: reflect.TypeFor[int]()}})
+	oneName = structOf(`json:"x"`, `json:"x"`)
+	quoted  = structOf(`json:"'a'"`, `json:"'b,c'"`, `json:"-,"`, `json:"\"d\""`, `json:"e,"`, `json:"f g"`, `json:"a/b,omitempty"`)
+	nothing = reflect.StructOf([]reflect.StructField{{Name: "a", PkgPath: "codec", Type: reflect.TypeFor[int]()}})
+	private = reflect.StructOf([]reflect.StructField{{Name: "a", PkgPath: "codec", Type: reflect.TypeFor[int](), Tag: `json:"a"`},
+		{Name: "B", Type: reflect.TypeFor[int]()}})
+	stringList = reflect.StructOf([]reflect.StructField{{Name: "F", Type: reflect.TypeFor[[]int](), Tag: `json:"f,string"`}})
 )
+
+// structOf has a field of type int for each tag: A, B ...
+func structOf(tags ...reflect.StructTag) reflect.Type {
+	var fields []reflect.StructField
+	for i, tag := range tags {
+		fields = append(fields, reflect.StructField{Name: string(rune('A' + i)), Type: reflect.TypeFor[int](), Tag: tag})
+	}
+	return reflect.StructOf(fields)
+}
 
 var oddTypes = []reflect.Type{
 	reflect.TypeFor[embedded](), reflect.TypeFor[hidden](), reflect.TypeFor[clash](), reflect.TypeFor[hides](), reflect.TypeFor[twice](),
 	reflect.TypeFor[tagged](), reflect.TypeFor[maps](), reflect.TypeFor[levels](), reflect.TypeFor[lifted](), reflect.TypeFor[Timed](),
-	reflect.TypeFor[iface](), reflect.TypeFor[unknown](), reflect.TypeFor[quoted](), reflect.TypeFor[formats](), reflect.TypeFor[cases](),
-	oneName, reflect.TypeFor[strs](), private, reflect.TypeFor[nothing](), reflect.TypeFor[functions](),
+	reflect.TypeFor[iface](), reflect.TypeFor[unknown](), quoted, stringList, reflect.TypeFor[formats](), reflect.TypeFor[cases](),
+	oneName, reflect.TypeFor[strs](), private, nothing, reflect.TypeFor[functions](),
 	reflect.TypeFor[faces](), reflect.TypeFor[keysOf](), reflect.TypeFor[numbers](), reflect.TypeFor[deep](), reflect.TypeFor[selfish](),
 	reflect.TypeFor[library](), reflect.TypeFor[any](), reflect.TypeFor[tree](), reflect.TypeFor[refused](), reflect.TypeFor[[]refused](),
 	reflect.TypeFor[generic[json.RawMessage]](), reflect.TypeFor[generic[*int]](), reflect.TypeFor[generic[generic[string]]](),
