@@ -13,7 +13,7 @@ import (
 // measures lists them in the order of the tables.
 func (b *bench) measures() []rig.Measure {
 	c, labels := b.config, b.labels()
-	return []rig.Measure{
+	all := []rig.Measure{
 		{Name: "drain", Columns: labels, Limit: c.perJob(), Run: b.each(measureDrain)},
 		{Name: "mixed", Columns: labels, Limit: 2 * c.perJob(), Run: b.each(b.measureMixed)},
 		{Name: "handlers", Columns: labels, Limit: 2 * c.perJob(), Run: b.each(measureHandlers)},
@@ -36,6 +36,24 @@ func (b *bench) measures() []rig.Measure {
 		{Name: "backlog", Columns: b.backlogPoints(), Limit: c.perJob() + time.Duration(c.Backlog)*100*time.Microsecond,
 			Once: true, Points: true, Run: b.point(b.measureBacklog)},
 	}
+	for i := range all {
+		all[i].Headline = headlines[all[i].Name]
+	}
+	return all
+}
+
+// headlines are the metrics at the top of the document: those by which people choose.
+var headlines = map[string][]string{
+	"drain":    {"rate", "client CPU", "server CPU", "network in", "network out", "allocations", "memory, pending job"},
+	"mixed":    {oneByOne + "rate", oneByOne + "server CPU", "batch of 1000 rate", "batch of 1000 server CPU"},
+	"handlers": {"1ms of the ideal", "10ms rate", "10ms of the ideal", "10ms machine busy"},
+	"latency":  {"p50", "p99"},
+	"load":     {"sent", "p50", "p99"},
+	"delayed":  {"lateness p50", "lateness p99", "early"},
+	"enqueue":  {"1 caller rate", oneByOne + "rate", "batch of 1000 rate"},
+	"idle":     {"requests"},
+	"memory":   {"scheduled job", "finished job", "dead job"},
+	"recovery": {lastBack},
 }
 
 // measureNames lists the known measures.

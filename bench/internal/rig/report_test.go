@@ -138,7 +138,7 @@ func TestMarkdown(t *testing.T) {
 
 func TestHeadline(t *testing.T) {
 	r := newReport(Plan{Runs: 2, Own: "own", Measures: []Measure{
-		{Name: "drain", Columns: []string{"a", "b", "own"}},
+		{Name: "drain", Columns: []string{"a", "b", "own"}, Headline: []string{"rate", "of its own"}},
 		{Name: "alone", Columns: []string{"1 queue", "10 queues"}},
 		{Name: "curve", Columns: []string{"a@1", "own@1", "own@2"}, Points: true},
 	}})

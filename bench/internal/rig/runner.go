@@ -28,7 +28,9 @@ type Measure struct {
 	Together bool
 	// Points: its columns are points of curves, such as "asynq@10". Its table has a line for each and no ratios.
 	Points bool
-	Run    func(ctx context.Context, column string, b Broker) ([]Metric, error)
+	// Headline names the metrics that are shown at the top of the document; none is none.
+	Headline []string
+	Run      func(ctx context.Context, column string, b Broker) ([]Metric, error)
 }
 
 // Plan is a whole benchmark.
