@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,6 +79,22 @@ func TestShares(t *testing.T) {
 		if got := b.spec(b.usualVariant(system), rig.Broker{}); got != want {
 			t.Errorf("the order for %s: %+v, want %+v", system, got, want)
 		}
+	}
+}
+
+// What is left of the time is for fewer jobs, in every measure.
+func TestShrink(t *testing.T) {
+	cfg, err := parseFlags([]string{"-systems", "asynq,tidemill", "-measures", "drain"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(cfg)
+	p := b.plan()
+	if remark := p.Shrink(0.25); b.N != 50_000 || !strings.Contains(remark, "n=50000") {
+		t.Errorf("a quarter of 200,000: n=%d, %q", b.N, remark)
+	}
+	if got := b.spec(b.Variants[0], rig.Broker{}).N; got != 12_500 {
+		t.Errorf("asynq gets %d jobs, want a quarter of n", got)
 	}
 }
 

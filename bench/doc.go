@@ -67,9 +67,9 @@ func (c config) writePlots(text *bytes.Buffer, r *rig.Report) error {
 		file string
 		plots.Chart
 	}{
-		{"concurrency.svg", plots.Chart{Title: "Throughput against concurrency", X: "handlers at once", Y: "jobs/s", Curves: c.throughput(r)}},
-		{"load.svg", plots.Chart{Title: "Latency against load", X: "jobs/s enqueued", Y: "enqueue to handler, ms", Curves: c.latencies(r)}},
-		{"backlog.svg", plots.Chart{Title: "Cost against backlog", X: "jobs waiting", Y: "CPU, us/job", Curves: costs(r)}},
+		{"concurrency.svg", plots.Chart{Title: "Throughput against concurrency: drain, handlers that do nothing", X: "handlers at once", Y: "jobs/s", Curves: c.throughput(r)}},
+		{"load.svg", plots.Chart{Title: "Latency against load: 32 callers, from 5 to 90% of what the system can do", X: "jobs/s enqueued, one by one", Y: "call to handler, ms", Curves: c.latencies(r)}},
+		{"backlog.svg", plots.Chart{Title: "Cost against backlog: Tidemill, batches of 1,000 and a drain beside waiting jobs", X: "jobs waiting", Y: "CPU, us/job", Curves: costs(r)}},
 	} {
 		drawn, err := plots.Write(filepath.Join(c.Doc, plotsDir, chart.file), chart.Chart)
 		if err != nil {

@@ -73,7 +73,7 @@ func parentMain(ctx context.Context, args []string, stdout, stderr io.Writer) in
 			return 1
 		}
 	}
-	return rig.Main(ctx, cfg.plan(), stdout, stderr)
+	return rig.Main(ctx, newBench(cfg).plan(), stdout, stderr)
 }
 
 // parseFlags reads the command line and reports every fault at once.
@@ -144,7 +144,7 @@ func (c config) validate() []error {
 			faults = append(faults, fmt.Errorf("-%s: %d is not in %d to %d", name, v, lo, hi))
 		}
 	}
-	between("n", c.N, 100, 5_000_000)
+	between("n", c.N, fewest, 5_000_000)
 	between("samples", c.Samples, 1, 10_000)
 	between("runs", c.Runs, 1, 100)
 	between("backlog", c.Backlog, backlogs[0], backlogs[len(backlogs)-1])

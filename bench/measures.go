@@ -13,7 +13,7 @@ import (
 // measures lists them in the order of the tables.
 func (b *bench) measures() []rig.Measure {
 	c, labels := b.config, b.labels()
-	return []rig.Measure{
+	all := []rig.Measure{
 		{Name: "drain", Columns: labels, Limit: c.perJob(), Run: b.each(measureDrain)},
 		{Name: "mixed", Columns: labels, Limit: 2 * c.perJob(), Run: b.each(b.measureMixed)},
 		{Name: "handlers", Columns: labels, Limit: 2 * c.perJob(), Run: b.each(measureHandlers)},
@@ -36,6 +36,24 @@ func (b *bench) measures() []rig.Measure {
 		{Name: "backlog", Columns: b.backlogPoints(), Limit: c.perJob() + time.Duration(c.Backlog)*100*time.Microsecond,
 			Once: true, Points: true, Run: b.point(b.measureBacklog)},
 	}
+	for i := range all {
+		all[i].Headline = headlines[all[i].Name]
+	}
+	return all
+}
+
+// headlines are the metrics at the top of the document: those by which people choose.
+var headlines = map[string][]string{
+	"drain":    {"rate", "client CPU", "server CPU", "network in", "network out", "allocations", "memory, pending job"},
+	"mixed":    {oneByOne + "rate", oneByOne + "server CPU", "batch of 1000 rate", "batch of 1000 server CPU"},
+	"handlers": {"1ms of the ideal", "10ms rate", "10ms of the ideal", "10ms machine busy"},
+	"latency":  {"p50", "p99"},
+	"load":     {"sent", "p50", "p99"},
+	"delayed":  {"lateness p50", "lateness p99", "early"},
+	"enqueue":  {"1 caller rate", oneByOne + "rate", "batch of 1000 rate"},
+	"idle":     {"requests"},
+	"memory":   {"scheduled job", "finished job", "dead job"},
+	"recovery": {lastBack},
 }
 
 // measureNames lists the known measures.
@@ -155,13 +173,20 @@ func measureHandlers(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 // leastRuns is how many there are however long they take: of fewer a median and its ends say little.
 const leastRuns = 3
 
+// fewest is the least -n.
+const fewest = 100
+
 // plan is what the flags say, for the rig.
-func (c config) plan() rig.Plan {
-	b := newBench(c)
+func (b *bench) plan() rig.Plan {
+	c := b.config
 	own := b.usualVariant(alone).Label
 	p := rig.Plan{Runs: c.Runs, Within: c.Within, AtLeast: leastRuns, Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
 	p.Versions["go-redis"] = rig.ModuleVersion("github.com/redis/go-redis/v9")
 	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d, go-redis %s", c.N, c.Samples, p.Versions["go-redis"]))
+	p.Shrink = func(part float64) string {
+		b.N = max(fewest, int(part*float64(b.N)))
+		return fmt.Sprintf("the machine was slow: runs after the first with n=%d, so that there are %d", b.N, leastRuns)
+	}
 	for _, v := range c.Variants {
 		sys, _ := systemNamed(v.System)
 		p.Versions[v.System] = sys.Version()

@@ -34,7 +34,7 @@ type Chart struct {
 }
 
 // The size of a chart on a page, and which part of its width the legend has.
-const width, height, legendWidth = 21 * vg.Centimeter, 11 * vg.Centimeter, 4 * vg.Centimeter
+const width, height, legendWidth = 24 * vg.Centimeter, 12 * vg.Centimeter, 5.5 * vg.Centimeter
 
 // colours are those of the curves, which stay apart on white.
 var colours = []color.Color{
@@ -51,11 +51,13 @@ func Write(file string, c Chart) (bool, error) {
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = c.Title, c.X, c.Y
 	p.BackgroundColor = color.White
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Scale, axis.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		axis.Scale, axis.Tick.Marker = plot.LogScale{}, steps{}
 		sans(&axis.Label.TextStyle.Font, &axis.Tick.Label.Font)
 	}
 	legend := plot.NewLegend()
-	legend.Top, legend.Left, legend.YOffs = true, true, -vg.Centimeter
+	legend.Top, legend.Left, legend.YOffs, legend.Padding = true, true, -vg.Centimeter, vg.Points(4)
+	legend.TextStyle.Font.Size = vg.Points(11)
+	p.Title.Padding = vg.Points(10)
 	sans(&p.Title.TextStyle.Font, &legend.TextStyle.Font)
 	p.Add(plotter.NewGrid())
 	colour, any := -1, false
@@ -110,13 +112,15 @@ func sans(fonts ...*font.Font) {
 	}
 }
 
-// room widens an axis on which all points are one.
+// room has an axis end at steps, and no curve lie on the upper end of Y.
 func room(p *plot.Plot) {
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
+		axis.Min, axis.Max = stepBelow(axis.Min), stepAbove(axis.Max)
 		if axis.Min == axis.Max {
-			axis.Min, axis.Max = axis.Min/2, axis.Max*2
+			axis.Min, axis.Max = stepBelow(axis.Min*0.9), stepAbove(axis.Max*1.1)
 		}
 	}
+	p.Y.Max = stepAbove(p.Y.Max * 1.01)
 }
 
 // drawable are the points that a logarithmic chart can show, from left to right.

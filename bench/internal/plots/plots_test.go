@@ -1,6 +1,7 @@
 package plots
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,5 +41,32 @@ func TestWriteNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(file); !os.IsNotExist(err) {
 		t.Errorf("the file: %v", err)
+	}
+}
+
+func TestSteps(t *testing.T) {
+	for v, want := range map[float64][2]float64{1: {1, 1}, 1.5: {1, 2}, 3: {2, 5}, 7: {5, 10}, 0.03: {0.02, 0.05}, 4600: {2000, 5000}, 1000: {1000, 1000}} {
+		if below, above := stepBelow(v), stepAbove(v); math.Abs(below/want[0]-1) > slack || math.Abs(above/want[1]-1) > slack {
+			t.Errorf("%v lies between %v and %v, want %v", v, below, above, want)
+		}
+	}
+}
+
+func TestTicks(t *testing.T) {
+	for want, ends := range map[string][2]float64{
+		"5 10 20 50":                                 {5, 50},
+		"0.1 _ _ 1 _ _ 10 _ _ 100":                   {0.1, 100},
+		"1,000 _ _ 10,000 _ _ 100,000 _ _ 1,000,000": {1000, 1_000_000},
+	} {
+		var labels []string
+		for _, tick := range (steps{}).Ticks(ends[0], ends[1]) {
+			if tick.Label == "" {
+				tick.Label = "_"
+			}
+			labels = append(labels, tick.Label)
+		}
+		if got := strings.Join(labels, " "); got != want {
+			t.Errorf("from %v to %v: %s, want %s", ends[0], ends[1], got, want)
+		}
 	}
 }

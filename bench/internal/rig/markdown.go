@@ -35,7 +35,7 @@ func (r *Report) WriteMarkdown(w io.Writer) {
 	}
 }
 
-// WriteHeadline writes a table of the plan's own system beside the first and the best of the others, with the ratios to both.
+// WriteHeadline writes a table of the headline metrics: of the plan's own system beside the first and the best of the others, with the ratios to both.
 func (r *Report) WriteHeadline(w io.Writer) {
 	head := true
 	for _, m := range r.plan.Measures {
@@ -44,7 +44,7 @@ func (r *Report) WriteHeadline(w io.Writer) {
 		}
 		first := m.Columns[0]
 		for _, row := range r.Summary {
-			if row.Measure != m.Name || row.Systems[r.plan.Own].Runs == 0 {
+			if row.Measure != m.Name || !slices.Contains(m.Headline, row.Metric) {
 				continue
 			}
 			if head {

@@ -3,6 +3,8 @@ package rig
 import (
 	"context"
 	"io"
+	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,23 +61,42 @@ func TestNoRunBeginsThatWouldNotFit(t *testing.T) {
 	}
 }
 
-// The runs that are wanted at least are made however long they take, and the others are not.
+// The runs that are wanted at least are made however long they take, of less work; the others are not.
 func TestLeastRuns(t *testing.T) {
 	if err := Available(Redis); err != nil {
 		t.Skip(err)
 	}
 	var taken int
+	var parts []float64
 	plan := Plan{Runs: 5, AtLeast: 3, Within: time.Nanosecond, Measures: []Measure{{Name: "drain", Columns: []string{"a"}, Limit: time.Minute,
 		Run: func(context.Context, string, Broker) ([]Metric, error) {
 			taken++
 			return []Metric{{Name: "rate", Value: 1}}, nil
 		}}}}
+	plan.Shrink = func(part float64) string {
+		parts = append(parts, part)
+		return "less"
+	}
 	rep, err := runAll(t.Context(), plan, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if taken != 3 || rep.Runs != 3 || len(rep.Remarks) != 1 {
-		t.Errorf("%d runs were made, %d told, remarks %q; want 3, 3 and one that there are not 5", taken, rep.Runs, rep.Remarks)
+	if taken != 3 || rep.Runs != 3 || len(rep.Remarks) != 2 || rep.Remarks[0] != "less" {
+		t.Errorf("%d runs were made, %d told, remarks %q; want 3, 3, that there is less and that there are not 5", taken, rep.Runs, rep.Remarks)
+	}
+	if !slices.Equal(parts, []float64{0.1, 0.1}) {
+		t.Errorf("the runs after the first do %v of the work, want a tenth each", parts)
+	}
+}
+
+func TestPartOf(t *testing.T) {
+	for _, c := range []struct {
+		left, took time.Duration
+		want       float64
+	}{{9 * time.Minute, 9 * time.Minute, 1}, {20 * time.Minute, 9 * time.Minute, 1}, {6 * time.Minute, 9 * time.Minute, 0.5}, {time.Minute, 9 * time.Minute, 0.1}, {-time.Minute, time.Minute, 0.1}} {
+		if got := partOf(c.left, c.took); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%v left for what takes %v: %v of the work, want %v", c.left, c.took, got, c.want)
+		}
 	}
 }
 
@@ -138,7 +159,7 @@ func TestMarkdown(t *testing.T) {
 
 func TestHeadline(t *testing.T) {
 	r := newReport(Plan{Runs: 2, Own: "own", Measures: []Measure{
-		{Name: "drain", Columns: []string{"a", "b", "own"}},
+		{Name: "drain", Columns: []string{"a", "b", "own"}, Headline: []string{"rate", "of its own"}},
 		{Name: "alone", Columns: []string{"1 queue", "10 queues"}},
 		{Name: "curve", Columns: []string{"a@1", "own@1", "own@2"}, Points: true},
 	}})

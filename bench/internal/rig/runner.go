@@ -28,14 +28,18 @@ type Measure struct {
 	Together bool
 	// Points: its columns are points of curves, such as "asynq@10". Its table has a line for each and no ratios.
 	Points bool
-	Run    func(ctx context.Context, column string, b Broker) ([]Metric, error)
+	// Headline names the metrics that are shown at the top of the document; none is none.
+	Headline []string
+	Run      func(ctx context.Context, column string, b Broker) ([]Metric, error)
 }
 
 // Plan is a whole benchmark.
 type Plan struct {
-	Runs     int
-	Within   time.Duration // no run begins that would likely end after this, but AtLeast as many do. 0 is no bound
-	AtLeast  int           // 0 is one
+	Runs    int
+	Within  time.Duration // no run begins that would likely end after this, but AtLeast as many do. 0 is no bound
+	AtLeast int           // 0 is one
+	// Shrink, if there is one, has the runs that come do a part of the work, so that as many as AtLeast fit, and says so.
+	Shrink   func(part float64) string
 	Measures []Measure
 	Header   []string // lines above the tables
 	Remarks  []string // lines below, such as what was left out
@@ -83,25 +87,26 @@ func Main(ctx context.Context, plan Plan, stdout, stderr io.Writer) int {
 func runAll(ctx context.Context, plan Plan, progress io.Writer) (*Report, error) {
 	rep := newReport(plan)
 	start, within := time.Now(), plan.Within
-	var aside time.Duration // spent on what is taken once
+	var aside, last time.Duration // spent on what is taken once, and on the last run without that
 	defer func() { rep.Took = time.Since(start) }()
 	// What is taken once comes after the first run, so that it is there however few fit.
 	for run := range plan.Runs {
-		if spent := time.Since(start) - aside; !fits(spent, run, within) {
-			if run >= plan.AtLeast {
-				rep.Remarks = append(rep.Remarks, fmt.Sprintf("%d of %d runs: another would not have fitted into %v", run, plan.Runs, plan.Within))
-				break
-			}
-			fmt.Fprintf(progress, "run %d likely ends after %v, but there are to be %d\n", run+1, plan.Within, plan.AtLeast)
+		if spent := time.Since(start) - aside; run > 0 && run < plan.AtLeast && within > 0 {
+			rep.shrink(run, time.Since(start), last)
+		} else if !fits(spent, run, within) {
+			rep.Remarks = append(rep.Remarks, fmt.Sprintf("%d of %d runs: another would not have fitted into %v", run, plan.Runs, plan.Within))
+			break
 		}
 		rep.Runs = run + 1
+		began := time.Now()
 		if err := rep.takeAll(ctx, run, false, progress); err != nil {
 			return nil, err
 		}
+		last = time.Since(began)
 		if run > 0 {
 			continue
 		}
-		began := time.Now()
+		began = time.Now()
 		if err := rep.takeAll(ctx, run, true, progress); err != nil {
 			return nil, err
 		}
@@ -177,6 +182,24 @@ func (r *Report) takeOne(ctx context.Context, run int, m Measure, column string,
 	res.Metrics = metrics
 	fmt.Fprintf(progress, "run %d/%d  %-11s %-16s %5.1f s  %s\n", run+1, r.plan.Runs, m.Name, column, time.Since(began).Seconds(), res.headline())
 	return res
+}
+
+// shrink has the runs up to the least number share what is left of the time, where as many like the last one would take more.
+func (r *Report) shrink(run int, passed, last time.Duration) {
+	part := partOf((r.plan.Within-passed)/time.Duration(r.plan.AtLeast-run), last)
+	if part == 1 || r.plan.Shrink == nil {
+		return
+	}
+	if line := r.plan.Shrink(part); !slices.Contains(r.Remarks, line) {
+		r.Remarks = append(r.Remarks, line)
+	}
+}
+
+// partOf is the part of the work with which a run that takes some time ends within what is left. A third of its time is held
+// to be waiting, whatever the work; and a tenth of the work is the least.
+func partOf(left, took time.Duration) float64 {
+	const waiting, least = 1.0 / 3, 0.1
+	return min(1, max(least, (left.Seconds()/took.Seconds()-waiting)/(1-waiting)))
 }
 
 // fits says whether a run more, as long as those so far were, ends within a time.

@@ -143,11 +143,27 @@ func cell(spreads map[string]Spread, label string) string {
 // number prints v with about three significant digits.
 func number(v float64) string {
 	switch a := math.Abs(v); {
+	case a >= 1000:
+		return apart(fmt.Sprintf("%.0f", v))
 	case a >= 100 || v == math.Trunc(v):
 		return fmt.Sprintf("%.0f", v)
 	case a >= 10:
 		return fmt.Sprintf("%.1f", v)
-	default:
+	case a >= 0.1:
 		return fmt.Sprintf("%.2f", v)
+	case a >= 0.01:
+		return fmt.Sprintf("%.3f", v)
+	case a >= 0.0001:
+		return fmt.Sprintf("%.4f", v)
+	default:
+		return fmt.Sprintf("%.1e", v)
 	}
+}
+
+// apart sets the thousands of a whole number apart.
+func apart(digits string) string {
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
 }
