@@ -2,7 +2,7 @@
 GO ?= go
 STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
 
-.PHONY: test race lint cross servers matrix pitfalls chaos soak model fuzz fuzz-ci bench bench-full bench-pubsub bench-capacity build redis
+.PHONY: test race lint cross cross-build servers matrix pitfalls chaos soak model fuzz fuzz-ci bench bench-full bench-pubsub bench-capacity build redis
 
 # Each test runs once. Those of what shares memory run under the race detector where there is a C compiler, as it needs one;
 # the others only run built programs, or one thing after the other, or count allocations (what internal/codec shares, the
@@ -34,8 +34,12 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) vet ./...
 	$(STATICCHECK) ./...
 	cd bench && $(GO) vet ./...
+	cd tools && $(GO) vet ./...
 
-cross: ## compile for the other systems
+cross: ## type-check for the other systems, which finds what does not compile there
+	$(GO) run -C tools ./crosstypes .. darwin/arm64 windows/amd64
+
+cross-build: ## compile and link for the other systems: make cross in long
 	GOOS=darwin GOARCH=arm64 $(GO) build ./...
 	GOOS=windows GOARCH=amd64 $(GO) build ./...
 

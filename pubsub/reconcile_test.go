@@ -16,6 +16,7 @@ func TestAckBesideALookAtWhatIsPending(t *testing.T) {
 		m := r.join("g", Batch(1))
 		r.publish(1, 1)
 		msg := next(t, m, 1, 1)
+		synctest.Wait() // its read of the next, which might bring 2, is over
 		b.DropReplies(redistest.Once(redistest.On("XREADGROUP")))
 		release := b.HoldReply(redistest.On("XPENDING"))
 		r.publish(2, 2)

@@ -195,7 +195,7 @@ func TestMeasuresTimes(t *testing.T) {
 		p := e.startMeasured(mux, Config{Retry: steady}, 50)
 		began := time.Now()
 		e.wait(time.Minute, "the death", func() bool { return e.counts().Dead == 1 })
-		time.Sleep(time.Hour)
+		time.Sleep(5 * time.Minute)
 		e.must(e.client.Redrive(e.ctx, queue.DefaultQueue, dead.String()))
 		e.drained(time.Minute)
 		wait := 5.0

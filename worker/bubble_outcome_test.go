@@ -109,7 +109,7 @@ func TestVerdictsOfHandlers(t *testing.T) {
 		"retry after":       {first: queue.RetryAfter(boom, 90*time.Second), delay: 90 * time.Second, attempts: 2},
 		"wrapped":           {first: fmt.Errorf("outer: %w", queue.RetryAfter(boom, 3*time.Second)), delay: 3 * time.Second, attempts: 2},
 		"retry at once":     {first: queue.RetryAfter(boom, 0), delay: time.Microsecond, attempts: 2},
-		"snooze":            {first: queue.Snooze(45 * time.Minute), delay: 45 * time.Minute, attempts: 1},
+		"snooze":            {first: queue.Snooze(5 * time.Minute), delay: 5 * time.Minute, attempts: 1},
 		"snooze at once":    {first: queue.Snooze(0), delay: time.Microsecond, attempts: 1},
 		"dead":              {first: queue.Dead(boom), attempts: 1, dead: "boom"},
 		"dead, wrapped":     {first: fmt.Errorf("outer: %w", queue.Dead(boom)), attempts: 1, dead: "outer: boom"},

@@ -63,7 +63,7 @@ func TestPoolSizes(t *testing.T) {
 func TestBudgetHolds(t *testing.T) {
 	const limit = 10
 	addr := startRedis(t)
-	set := open(t, "redis://"+addr+"?pipeline_pool_size=3", Config{MaxConnections: limit, ClientName: "crowd"})
+	set := open(t, "redis://"+addr+"?pipeline_pool_size=3&pool_timeout=1m", Config{MaxConnections: limit, ClientName: "crowd"})
 	blocking, err := set.Dedicated("blocking", 1)
 	if err != nil {
 		t.Fatal(err)

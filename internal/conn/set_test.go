@@ -105,8 +105,8 @@ func TestOpenTLS(t *testing.T) {
 	srv := startScripted(t, func(l net.Listener) net.Listener {
 		return tls.NewListener(l, &tls.Config{Certificates: https.TLS.Certificates})
 	}, answerPing)
-	open(t, "rediss://"+srv.addr+"?skip_verify=true", Config{})
-	if _, err := Open(t.Context(), "rediss://"+srv.addr, Config{}); err == nil || !strings.Contains(err.Error(), "certificate") {
+	open(t, "rediss://"+srv.addr+"?skip_verify=true&dial_timeout=1m", Config{})
+	if _, err := Open(t.Context(), "rediss://"+srv.addr+"?dial_timeout=1m", Config{}); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an unknown certificate: %v", err)
 	}
 }
