@@ -9,17 +9,55 @@
 --          no job has one)
 -- ERRORS: LOST, STALE, WRONGKEY
 local RUNNING, LANES = KEYS[24], KEYS[25]
-local DIGITS = '0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849' ..
-  '5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899'
+local LONG = string.rep('\0', 65) -- no id
 local session, seq, want, limit = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local err = shrink()
 if err then return err end
-local sizes
-sizes, err = measure('ZCARD', RUNNING, 'HLEN', LANES)
+
+-- Typed reads of all that is written below, as measure() makes them, but fewer: they are most of what a small batch costs.
+-- What few queues have is looked for by two questions, whether any of these keys is there.
+local sizes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+local function typed(command, key, ...)
+  local value = pcall(command, key, ...)
+  if type(value) == 'table' and value.err then
+    err = err or wrong(key, value.err)
+  end
+  return value
+end
+local function sized(first, last)
+  for i = first, last do
+    sizes[i] = typed(READS[i] or 'LLEN', KEYS[i])
+  end
+end
+sized(1, 1)
+sized(N_WAKE, N_WAKE)
+sized(READY, READY)
+if call('EXISTS', unpack(KEYS, READY + 1, READY + 9)) > 0 then
+  sized(READY + 1, READY + 9)
+end
+if call('EXISTS', STATE, SUSPECT, FINISHED, RESULTS, CANCELS) > 0 then
+  sized(N_STATE, N_SUSPECT)
+  sized(N_FINISHED, N_CANCELS)
+end
+local running, record = typed('ZCARD', RUNNING), typed('HGET', LANES, ARGV[2])
+local meta = typed('HMGET', META, 'paused', 'token')
 if err then return err end
 err = dead_session(session, #ARGV[8] / 16 + (#ARGV - 9) / 5)
 if err then return err end
-local now_us, now = clock()
+local time = call('TIME')
+local now_text = time[1] .. sub('000000', #time[2] + 1) .. time[2]
+local now_us = tonumber(now_text)
+local now = floor(now_us / 1000)
+
+-- digits answers two digits for each number below 100, the first for 0.
+local function digits()
+  return {'00', '01', '02', '03', '04', '05', '06', '07', '08', '09', '10', '11', '12', '13', '14', '15', '16',
+    '17', '18', '19', '20', '21', '22', '23', '24', '25', '26', '27', '28', '29', '30', '31', '32', '33',
+    '34', '35', '36', '37', '38', '39', '40', '41', '42', '43', '44', '45', '46', '47', '48', '49', '50',
+    '51', '52', '53', '54', '55', '56', '57', '58', '59', '60', '61', '62', '63', '64', '65', '66', '67',
+    '68', '69', '70', '71', '72', '73', '74', '75', '76', '77', '78', '79', '80', '81', '82', '83', '84',
+    '85', '86', '87', '88', '89', '90', '91', '92', '93', '94', '95', '96', '97', '98', '99'}
+end
 
 -- filled has '' where a hash had nothing.
 local function filled(values)
@@ -29,12 +67,16 @@ local function filled(values)
   return values
 end
 
-local last, record = lane_record(LANES, ARGV[2])
+local last = 0
+if record then
+  last, record = string.match(record, '^(%d+) (.*)$')
+  last = tonumber(last)
+end
 if seq < last then return stale(last) end
 if seq == last then
   -- The answer was lost: give it again. The batch is the range of tokens that the call took, and still runs.
   local word, left, suspects, taken, lo, hi, refused = string.match(record, '^(%u+) (%d) (%d+) (%d) (%d+) (%d+) (.*)$')
-  local out = {int(now_us), word, left, suspects, refused, taken, lo, '', {}, {}}
+  local out = {now_text, word, left, suspects, refused, taken, lo, '', {}, {}}
   if tonumber(hi) >= tonumber(lo) then
     local found = call('ZRANGEBYSCORE', RUNNING, lo, hi, 'WITHSCORES')
     local ids, at = {}, tonumber(lo)
@@ -113,7 +155,6 @@ end
 local refusals = table.concat(refused, ',')
 
 -- Claim.
-local meta = call('HMGET', META, 'paused', 'token')
 local word, taken, bytes, skipped = 'OK', 0, 0, 0
 local out_ids, out_envelopes, out_records = {}, {}, {}
 local total = 0
@@ -136,8 +177,19 @@ local function take(entries, list)
       ids[i] = sub(entries[i], 1, 16)
     end
   end
-  local envelopes = gather('HMGET', JOBS, ids)
-  local records = sizes[N_STATE] > 0 and gather('HMGET', STATE, ids)
+  local envelopes = call('HMGET', JOBS, unpack(ids))
+  local records = sizes[N_STATE] > 0 and call('HMGET', STATE, unpack(ids))
+  if ids == entries and not records and #out_ids == 0 then
+    local all = 0 -- mostly there is nothing to look at one by one
+    for i = 1, #ids do
+      local envelope = envelopes[i]
+      all = all + (envelope and #envelope > 2 and #envelope or limit + 1)
+    end
+    if all <= limit then
+      bytes, out_ids, out_envelopes = all, ids, envelopes
+      return #ids, false
+    end
+  end
   for i = 1, #ids do
     local envelope, record = envelopes[i], records and records[i]
     if not envelope or #envelope == 2 and byte(envelope) == 0 or (record and byte(record, 3) or 0) ~= (byte(entries[i], 17) or 0) then
@@ -197,21 +249,30 @@ end
 local n = #out_ids
 local lo = max(tonumber(meta[2] or '0') + 1, now_us)
 local hi = lo + n - 1
+local lo_text = lo == now_us and now_text or int(lo)
+local hi_text = n == 1 and lo_text or int(hi)
 if n > 0 then
   -- The tokens as text: all but the last two digits seldom change, and formatting each would cost the most here.
-  local members, hundreds, text = {}, -1, nil
+  local members, digit, hundreds, text, at = {}, digits(), -1, nil, 0
+  -- A sorted set begins as a list, which slows each of its first 128 members down, unless the first one is long.
+  local long = n >= 8 and running == done and LONG
+  if long then
+    members[1], members[2], at = '0', long, 2
+  end
   for i = 1, n do
     local token = lo + i - 1
     local high = floor(token / 100)
     if high ~= hundreds then
       hundreds, text = high, int(high)
     end
-    local low = 2 * (token - 100 * high)
-    members[2 * i - 1] = text .. sub(DIGITS, low + 1, low + 2)
-    members[2 * i] = out_ids[i]
+    members[at + 1], members[at + 2] = text .. digit[token - 100 * high + 1], out_ids[i]
+    at = at + 2
   end
   chunks('ZADD', RUNNING, members)
-  call('HSET', META, 'token', int(hi))
+  if long then
+    call('ZREM', RUNNING, long)
+  end
+  call('HSET', META, 'token', hi_text)
 end
 local left = total > 0 and 1 or 0
 if want > 0 and word ~= 'PAUSED' then
@@ -223,5 +284,5 @@ if want > 0 and word ~= 'PAUSED' then
     call('DEL', WAKE)
   end
 end
-call('HSET', LANES, ARGV[2], table.concat({ARGV[3], word, left, suspects_left, taken, int(lo), int(hi), refusals}, ' '))
-return {int(now_us), word, left, suspects_left, refusals, taken, int(lo), table.concat(out_ids), out_envelopes, out_records}
+call('HSET', LANES, ARGV[2], table.concat({ARGV[3], word, left, suspects_left, taken, lo_text, hi_text, refusals}, ' '))
+return {now_text, word, left, suspects_left, refusals, taken, lo_text, table.concat(out_ids), out_envelopes, out_records}

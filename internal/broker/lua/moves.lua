@@ -11,7 +11,10 @@ end
 
 -- dead_session answers why a session may not write, or nil. The late writes that are refused with it are counted.
 local function dead_session(session, late)
-  local expiry = call('ZSCORE', SESSIONS, session)
+  local expiry = pcall('ZSCORE', SESSIONS, session)
+  if type(expiry) == 'table' then
+    return wrong(SESSIONS, expiry.err)
+  end
   if not expiry or tonumber(expiry) < 0 then
     if late > 0 then
       tally('refused', late)
