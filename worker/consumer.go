@@ -42,8 +42,9 @@ type consumer struct {
 	fails    []failure
 	since    time.Time // when the oldest of done and kept came
 	seqs     [laneCount]uint64
-	stranded [laneCount]bool // a call of the lane is not answered by this queue's part of a Cluster
-	failed   uint64          // number of the settler's last call
+	stranded [laneCount]bool             // a call of the lane is not answered by this queue's part of a Cluster
+	rooms    [laneCount][]broker.Claimed // for the answers to its calls, used again
+	failed   uint64                      // number of the settler's last call
 	held     []*batch
 
 	calls  reconciliation
@@ -58,11 +59,14 @@ type consumer struct {
 // tags is how many there are: few of a thousand running jobs share one, and a dozen of fifty thousand.
 const tags = 1 << 12
 
-// batch is the jobs of one claim. The runs live in one piece of memory with it.
+// batch is the jobs of one claim. The runs live in one piece of memory, which is used again once all are settled; their
+// contexts in another, which is not, since handlers may leave goroutines behind that hold one.
 type batch struct {
-	runs []run
-	open int // not yet settled
-	at   time.Time
+	runs     []run
+	contexts []jobContext
+	open     int // not yet settled
+	at       time.Time
+	held     bool // by a handler that did not return though its claim is settled: the memory is not used again
 }
 
 // phase is where a run is in this process.
@@ -83,9 +87,9 @@ type run struct {
 	claim    broker.Claim
 	envelope []byte
 	state    []byte
-	next     *run        // of the handlers with its tag
-	ctx      *jobContext // own, once started
-	own      jobContext
+	next     *run // of the handlers with its tag
+	ctx      *jobContext
+	began    time.Time // the attempt
 	phase    phase
 	suspect  bool
 	lost     bool  // the claim is gone: nothing may be written for it
@@ -168,12 +172,14 @@ func (r *run) settled() {
 	r.batch.open--
 }
 
-// hold keeps a batch until all its runs are settled, and forgets those that are.
-func (c *consumer) hold(b *batch) {
+// holdLocked keeps a batch until all its runs are settled, and forgets those that are.
+func (w *Worker) holdLocked(c *consumer, b *batch) {
 	rest := c.held[:0]
 	for _, old := range c.held {
 		if old.open > 0 {
 			rest = append(rest, old)
+		} else if !old.held {
+			w.spareLocked(old)
 		}
 	}
 	clear(c.held[len(rest):])

@@ -13,15 +13,19 @@ import (
 type jobContext struct {
 	w        *Worker
 	info     *queue.Info
-	began    time.Time // the attempt
 	deadline time.Time
 
-	mu     sync.Mutex
-	inner  context.Context
+	mu    sync.Mutex
+	inner *innerContext // once it was asked for
+	cause error         // why it ended, also before inner was made
+	ended time.Time     // when
+	freed bool          // the handler returned: a context that is asked for now is over
+}
+
+// innerContext is what a jobContext stands for.
+type innerContext struct {
+	context.Context
 	cancel context.CancelCauseFunc
-	cause  error     // why it ended, also before inner was made
-	ended  time.Time // when
-	freed  bool      // the handler returned: a context that is asked for now is over
 }
 
 // describe says which job the context's logger tells of.
@@ -35,8 +39,8 @@ func (c *jobContext) end(cause error) {
 		return
 	}
 	c.cause, c.ended = cause, time.Now()
-	if c.cancel != nil {
-		c.cancel(cause)
+	if c.inner != nil {
+		c.inner.cancel(cause)
 	}
 }
 
@@ -53,7 +57,7 @@ func (c *jobContext) made() context.Context {
 	if c.inner == nil {
 		log := c.w.jobLog(c.info).Logger()
 		ctx, cancel := context.WithCancelCause(log.WithContext(c.w.base))
-		c.inner, c.cancel = ctx, cancel
+		c.inner = &innerContext{ctx, cancel}
 		if c.cause != nil {
 			cancel(c.cause)
 		} else if c.freed {
@@ -63,14 +67,16 @@ func (c *jobContext) made() context.Context {
 	return c.inner
 }
 
-// free releases what the context holds, after its handler returned.
-func (c *jobContext) free() {
+// free releases what the context holds, after its handler returned, and answers why it ended before that, if it did.
+func (c *jobContext) free() (cause error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	cause = c.cause
 	c.freed = true
-	if c.cancel != nil {
-		c.cancel(context.Canceled)
+	if c.inner != nil {
+		c.inner.cancel(context.Canceled)
 	}
+	c.mu.Unlock()
+	return cause
 }
 
 // Deadline is when the attempt's timeout or the job's deadline ends it.

@@ -25,6 +25,7 @@ func (w *Worker) startLocked() {
 func (w *Worker) execute() {
 	var current *run
 	var now time.Time // when the job before ended; zero = not known
+	t := w.task()
 	defer func() {
 		if current != nil { // the handler ended this goroutine (runtime.Goexit)
 			w.finish(current, w.fail(current, errors.New("the handler ended its goroutine (runtime.Goexit)")))
@@ -40,12 +41,13 @@ func (w *Worker) execute() {
 		if r == nil {
 			w.leaveLocked()
 			w.mu.Unlock()
+			w.tasks.Put(t)
 			return
 		}
 		w.startLocked()
 		w.mu.Unlock()
 		current = r
-		result := w.attempt(r, now)
+		result := w.attempt(t, r, now)
 		current, now = nil, result.note.at
 		w.mu.Lock()
 		w.finishLocked(r, result)
@@ -72,8 +74,6 @@ func (w *Worker) takeLocked() *run {
 	r.phase = started
 	r.c.enter(r)
 	w.running++
-	r.own.w = w
-	r.ctx = &r.own
 	return r
 }
 
@@ -168,14 +168,15 @@ func (w *Worker) failLocked(r *run, s broker.Settle) {
 // releaseStuckLocked gives a job back whose handler did not return.
 func (w *Worker) releaseStuckLocked(r *run) {
 	r.phase = settling
+	r.batch.held = true
 	r.c.fails = append(r.c.fails, failure{run: r, Settle: broker.Settle{Claim: r.claim, Verdict: broker.Release}})
 	r.c.unpaid.Set()
 }
 
 // attempt runs one job: decode, call, classify. What it answers is what to settle. now may be zero.
-func (w *Worker) attempt(r *run, now time.Time) outcome {
-	t := w.task(r, now)
-	r.ctx.began = t.began
+func (w *Worker) attempt(t *task, r *run, now time.Time) outcome {
+	t.of(r, now)
+	r.began = t.began
 	if err := t.read(); err != nil {
 		o := t.unreadable(err)
 		t.note(&o)
@@ -185,7 +186,6 @@ func (w *Worker) attempt(r *run, now time.Time) outcome {
 		t.note(&o)
 		return o
 	}
-	t.describe()
 	if stop := t.limit(r.ctx); stop != nil {
 		defer stop()
 	}
@@ -194,11 +194,8 @@ func (w *Worker) attempt(r *run, now time.Time) outcome {
 		t.started()
 	}
 	result, stack, err := t.call()
-	_, cause := r.ctx.over()
-	r.ctx.free()
-	o := t.outcome(err, stack, cause, result)
+	o := t.outcome(err, stack, r.ctx.free(), result)
 	t.note(&o)
-	w.tasks.Put(t)
 	return o
 }
 
@@ -209,12 +206,12 @@ func (t *task) call() (result []byte, stack string, err error) {
 			err, stack = fmt.Errorf("panic: %v", p), string(debug.Stack())
 		}
 	}()
-	ctx, token := t.r.ctx, t.r.claim.Token
 	if t.route.typed != nil {
-		result, err = t.route.typed(ctx, &t.info, t.e.Args, token)
+		result, err = t.route.typed(t)
 		return result, "", err
 	}
-	job := queue.NewJob(t.info, queue.Raw{Name: t.e.Kind, Payload: t.e.Args}, token)
+	ctx := t.r.ctx
+	job := queue.NewJob(t.info(), queue.Raw{Name: t.e.Kind, Payload: t.e.Args}, t.r.claim.Token)
 	ctx.describe(&job.Info)
 	err = t.route.handler(ctx, job)
 	return job.Result(), "", err

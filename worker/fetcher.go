@@ -198,19 +198,21 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 		}
 	}
 	if len(a.Jobs) > 0 {
-		w.claimedLocked(c, a)
+		w.claimedLocked(c, lane, a)
 	}
 	w.startLocked()
 }
 
 // claimedLocked buffers a batch.
-func (w *Worker) claimedLocked(c *consumer, a *broker.Exchanged) {
-	b := &batch{runs: make([]run, len(a.Jobs)), open: len(a.Jobs), at: time.Now()}
+func (w *Worker) claimedLocked(c *consumer, lane int, a *broker.Exchanged) {
+	b := w.batchLocked(len(a.Jobs))
 	bytes := 0
 	for i := range a.Jobs {
 		job := &a.Jobs[i]
 		r := &b.runs[i]
-		*r = run{c: c, batch: b, epoch: c.epoch, claim: job.Claim, envelope: job.Envelope, state: job.State}
+		ctx := &b.contexts[i]
+		ctx.w = w
+		*r = run{c: c, batch: b, epoch: c.epoch, claim: job.Claim, envelope: job.Envelope, state: job.State, ctx: ctx}
 		bytes += len(job.Envelope)
 		if i == 0 && a.Suspect {
 			r.suspect = true
@@ -222,7 +224,9 @@ func (w *Worker) claimedLocked(c *consumer, a *broker.Exchanged) {
 		w.buffer = append(w.buffer, r)
 	}
 	c.perJob = max(bytes/len(a.Jobs), 1)
-	c.hold(b)
+	w.holdLocked(c, b)
+	clear(a.Jobs) // the runs have what they held
+	c.rooms[lane] = a.Jobs[:0]
 	w.fetched.Set()
 	if w.stopping || w.quiet || c.paused {
 		w.giveBackLocked(func(r *run) bool { return r.c == c })

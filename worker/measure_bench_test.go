@@ -21,7 +21,8 @@ func BenchmarkMeasure(b *testing.B) {
 				}
 			}
 			r := &run{c: w.consumers[0], claim: broker.Claim{ID: uuid.New(), Token: 1}}
-			t := w.task(r, time.Time{})
+			t := w.task()
+			t.of(r, time.Time{})
 			t.e.Kind, t.route, t.called = "mail.send", &route{kind: "mail.send"}, true
 			t.e.CreatedAt, t.since = time.Now().UnixMilli(), time.Now().UnixMilli()
 			b.ReportAllocs()

@@ -44,8 +44,8 @@ type route struct {
 	faults []error // of its options
 }
 
-// typedHandler decodes a payload and calls a handler for its Go type; it answers the result that was set.
-type typedHandler func(ctx *jobContext, info *queue.Info, payload []byte, token int64) ([]byte, error)
+// typedHandler decodes a task's payload and calls a handler for its Go type; it answers the result that was set.
+type typedHandler func(t *task) ([]byte, error)
 
 // NewMux makes an empty Mux.
 func NewMux() *Mux {
@@ -177,11 +177,13 @@ func decode[A queue.Args](m *Mux, info *queue.Info, payload []byte, token int64)
 
 // typed calls a handler with its job.
 func typed[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error) typedHandler {
-	return func(ctx *jobContext, info *queue.Info, payload []byte, token int64) ([]byte, error) {
-		job, err := decode[A](m, info, payload, token)
+	return func(t *task) ([]byte, error) {
+		info := t.info()
+		job, err := decode[A](m, &info, t.e.Args, t.r.claim.Token)
 		if err != nil {
 			return nil, err
 		}
+		ctx := t.r.ctx
 		ctx.describe(&job.Info)
 		err = fn(ctx, job)
 		return job.Result(), err

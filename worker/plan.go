@@ -13,7 +13,7 @@ const (
 	maxClaim    = 250     // jobs a call
 	maxAcks     = 250     // acknowledgements a call
 	claimBytes  = 1 << 20 // of envelopes a call
-	ackBatch    = 128     // acknowledgements that are worth a call of their own
+	ackBatch    = maxAcks // acknowledgements that are worth a call of their own
 	ackDelay    = time.Millisecond
 	maxPrefetch = 1000
 )
@@ -168,7 +168,8 @@ func (w *Worker) orderLocked(c *consumer, lane, k int, now time.Time) *order {
 	c.seqs[lane]++
 	c.calls.sent(lane, c.seqs[lane], now)
 	o.call = broker.Exchange{Queue: c.keys, Session: c.session, Lane: lane, Seq: c.seqs[lane], Want: k, Bytes: claimBytes,
-		First: min(maxClaim, claimBytes/2/max(c.perJob, 1)), Done: make([]broker.Claim, n), Kept: make([]broker.Kept, m)}
+		First: min(maxClaim, claimBytes/2/max(c.perJob, 1)), Done: make([]broker.Claim, n), Kept: make([]broker.Kept, m),
+		Room: c.rooms[lane]}
 	for i, r := range o.done {
 		o.call.Done[i] = r.claim
 	}

@@ -54,7 +54,7 @@ func hand(t *testing.T, tokens ...int64) (*Worker, *consumer, []*run) {
 		b.runs[i] = run{c: c, batch: b, phase: started, claim: broker.Claim{ID: uuid.New(), Token: token}, ctx: &jobContext{w: w}}
 		runs = append(runs, &b.runs[i])
 	}
-	c.hold(b)
+	w.holdLocked(c, b)
 	return w, c, runs
 }
 

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -18,7 +19,6 @@ type task struct {
 	r      *run
 	e      wire.Envelope
 	s      wire.State
-	info   queue.Info
 	rules  *routing // as they were when the attempt began
 	route  *route   // nil: nobody serves the kind
 	number int      // of the attempt, from 1
@@ -27,18 +27,22 @@ type task struct {
 	began  time.Time
 }
 
-// task answers an empty task for a run, which begins now (zero: look). Whoever is done with it may put it back into w.tasks.
-func (w *Worker) task(r *run, now time.Time) *task {
-	if now.IsZero() {
-		now = time.Now()
-	}
+// task answers a task without a job. Whoever is done with it may put it back into w.tasks.
+func (w *Worker) task() *task {
 	t, _ := w.tasks.Get().(*task)
 	if t == nil {
 		t = &task{w: w}
 		t.e.Intern = t.kind
 	}
-	t.r, t.rules, t.route, t.number, t.since, t.called, t.began = r, w.rules.Load(), nil, 1, 0, false, now
 	return t
+}
+
+// of makes it the task of a run, which begins now (zero: look).
+func (t *task) of(r *run, now time.Time) {
+	if now.IsZero() {
+		now = time.Now()
+	}
+	t.r, t.rules, t.route, t.number, t.since, t.called, t.began = r, t.w.rules.Load(), nil, 1, 0, false, now
 }
 
 // kind finds who serves a kind, while the envelope is decoded.
@@ -66,7 +70,10 @@ func (t *task) read() error {
 
 // early ends an attempt before its handler is called: too late, or no handler for the kind.
 func (t *task) early() (outcome, bool) {
-	now := t.w.serverNow()
+	var now int64 // needed by few
+	if t.e.ExpiresAt > 0 || t.e.Deadline > 0 {
+		now = t.w.serverNow()
+	}
 	switch {
 	case t.e.ExpiresAt > 0 && now > t.e.ExpiresAt && !t.startedBefore():
 		return t.settle(verdict{kind: broker.Expired}, nil, ""), true
@@ -93,20 +100,20 @@ func (t *task) unknown(reason error) outcome {
 	return t.settle(v, reason, "")
 }
 
-// describe is what the handler is told of the job: where the job brings no limits of its own, those that hold.
-func (t *task) describe() {
-	i := &t.info
-	*i = queue.NewInfo(t.r.c.name, t.r.claim.ID, &t.e, &t.s)
+// info is what the handler is told of the job: where the job brings no limits of its own, those that hold.
+func (t *task) info() queue.Info {
+	i := queue.NewInfo(t.r.c.name, t.r.claim.ID, &t.e, &t.s)
 	i.MaxAttempts = t.route.attempts(i.MaxAttempts)
-	if i.Timeout == 0 {
-		i.Timeout = t.route.timeout
-	}
-	if i.Timeout == 0 {
-		i.Timeout = t.rules.timeout
-	}
+	i.Timeout = t.timeout()
 	if i.Retention == 0 {
 		i.Retention = t.route.retention
 	}
+	return i
+}
+
+// timeout bounds the attempt: by what the job brings, else by its kind's, else by the worker's; 0 = not.
+func (t *task) timeout() time.Duration {
+	return cmp.Or(time.Duration(t.e.Timeout)*time.Millisecond, t.route.timeout, t.rules.timeout)
 }
 
 // ceilMS rounds up, so that the shortest time is one.
@@ -120,7 +127,7 @@ func ceilMS(d time.Duration) int64 {
 
 // limit arms the attempt's timeout and answers what disarms it, nil if there is none.
 func (t *task) limit(ctx *jobContext) func() bool {
-	timeout := t.info.Timeout
+	timeout := t.timeout()
 	if t.e.Deadline > 0 {
 		if left := time.Duration(t.e.Deadline-t.w.serverNow()) * time.Millisecond; timeout == 0 || left < timeout {
 			timeout = max(left, 1)
@@ -211,7 +218,8 @@ func (t *task) settle(v verdict, err error, stack string) outcome {
 
 // fail is the outcome of an attempt that ended in an error outside its handler's return.
 func (w *Worker) fail(r *run, err error) outcome {
-	t := w.task(r, r.ctx.began)
+	t := w.task()
+	t.of(r, r.began)
 	if e := t.read(); e != nil {
 		o := t.unreadable(e)
 		t.note(&o)
@@ -221,9 +229,7 @@ func (w *Worker) fail(r *run, err error) outcome {
 		t.route = &route{}
 	}
 	t.called = true
-	_, cause := r.ctx.over()
-	r.ctx.free()
-	o := t.outcome(err, "", cause, nil)
+	o := t.outcome(err, "", r.ctx.free(), nil)
 	t.note(&o)
 	return o
 }

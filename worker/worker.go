@@ -48,15 +48,16 @@ type Worker struct {
 
 	mu        sync.Mutex // guards everything below and the consumers' fields
 	consumers []*consumer
-	buffer    []*run // claimed, not started, first in first out
-	executors int    // goroutines that run handlers
-	starting  bool   // one of them was started and has not taken a job yet
-	running   int    // handlers
-	wanted    int    // jobs asked for in calls under way
-	suspects  int    // suspects claimed and not done with
-	turns     int    // suspects claimed so far
-	stopping  bool   // nothing is claimed any more
-	quiet     bool   // nothing is claimed for now
+	buffer    []*run   // claimed, not started, first in first out
+	spare     []*batch // to be used again
+	executors int      // goroutines that run handlers
+	starting  bool     // one of them was started and has not taken a job yet
+	running   int      // handlers
+	wanted    int      // jobs asked for in calls under way
+	suspects  int      // suspects claimed and not done with
+	turns     int      // suspects claimed so far
+	stopping  bool     // nothing is claimed any more
+	quiet     bool     // nothing is claimed for now
 	idleLanes int
 	closing   bool                 // lanes end once nothing is left to acknowledge
 	zombies   map[claimKey]*run    // handlers that still run a claim that was lost

@@ -37,6 +37,7 @@ type Exchange struct {
 	Suspect bool // one of the jobs may be a suspect
 	Done    []Claim
 	Kept    []Kept
+	Room    []Claimed // where the answer's Jobs may be put, if it is large enough
 }
 
 // Claimed is one claimed job. Envelope and State are views into the reply that carried them.
@@ -131,10 +132,9 @@ func (out *Exchanged) read(r *reply, x *Exchange) error {
 		r.fail("jobs and ids differ in number")
 		return r.err
 	}
-	all := make([]Claimed, n)
+	all := slices.Grow(x.Room[:0], n)[:n]
 	for i := range all {
-		all[i].Claim = Claim{ID: uuid.UUID(ids[16*i : 16*i+16]), Token: token + int64(i)}
-		all[i].Envelope = r.bytes()
+		all[i] = Claimed{Claim: Claim{ID: uuid.UUID(ids[16*i : 16*i+16]), Token: token + int64(i)}, Envelope: r.bytes()}
 	}
 	if records := r.array(); records == n {
 		for i := range all {
