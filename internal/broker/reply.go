@@ -59,8 +59,27 @@ func (r *reply) array() int {
 	return n
 }
 
+// bulk answers the string at the start of b as a view into it, and what stands behind; nil where it is not quite that.
+func bulk(b []byte) (s, rest []byte) {
+	if len(b) == 0 || b[0] != '$' {
+		return nil, nil
+	}
+	n, i := 0, 1
+	for ; i < len(b) && i < 10 && b[i]-'0' <= 9; i++ {
+		n = 10*n + int(b[i]-'0')
+	}
+	if start := i + 2; i > 1 && start+n+2 <= len(b) && b[i] == '\r' && b[i+1] == '\n' {
+		return b[start : start+n : start+n], b[start+n+2:]
+	}
+	return nil, nil
+}
+
 // bytes answers a bulk string as a view into the reply.
 func (r *reply) bytes() []byte {
+	if s, rest := bulk(r.b); s != nil { // what a reply is full of
+		r.b = rest
+		return s
+	}
 	if len(r.b) > 0 && (r.b[0] == ':' || r.b[0] == '+') {
 		return r.line(":+")
 	}
