@@ -8,7 +8,7 @@ STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
 # the others only run built programs, or one thing after the other.
 RACE := $(shell command -v $$($(GO) env CC) >/dev/null && echo -race)
 PLAIN = -e /examples/ -e /cmd/ -e /internal/blackbox -e /internal/chaos -e /internal/matrix -e /internal/pitfalls \
-  -e /internal/broker$$ -e /internal/brokertest -e /internal/floors -e /internal/redistest
+  -e /internal/budget -e /internal/broker$$ -e /internal/brokertest -e /internal/floors -e /internal/redistest
 
 test: redis ## every test
 	$(GO) test -p 4 $$($(GO) list ./... | grep $(PLAIN))

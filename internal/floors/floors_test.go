@@ -42,7 +42,7 @@ var sameFloor = map[string][]string{
 
 // testOnly may be imported by test files only.
 var testOnly = []string{"internal/redistest", "internal/brokertest", "internal/floors", "internal/blackbox", "internal/matrix",
-	"internal/pitfalls", "internal/chaos", "queue/queuetest", "worker/workertest", "pubsub/pubsubtest"}
+	"internal/pitfalls", "internal/chaos", "internal/budget", "queue/queuetest", "worker/workertest", "pubsub/pubsubtest"}
 
 // light packages must not drag in more than the libraries the project is fixed to.
 var light = map[string]bool{"queue": true, "pubsub": true, "worker": true, "internal/broker": true, "internal/bus": true}
