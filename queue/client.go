@@ -74,7 +74,8 @@ type Client struct {
 	retries  bool          // the shared client sends again by itself: its last error hides what came before
 	queues   sync.Map      // name -> *lane group
 	waiters  sync.Pool     // of *waiter; a client's own, since a channel must not cross from one synctest bubble to another
-	endings  *endings      // what Wait is told
+	express  *broker.Express
+	endings  *endings // what Wait is told
 	outbox   *bus.Outbox[Event]
 	life     context.Context
 	end      context.CancelFunc
@@ -135,7 +136,7 @@ func start(ctx context.Context, config []Config, connect func(conn.Config) (*con
 	single, ok := set.Shared().(*redis.Client)
 	c.retries = !ok || single.Options().MaxRetries > 0
 	c.life, c.end = context.WithCancel(context.Background())
-	c.endings, c.outbox = newEndings(c), newOutbox(c)
+	c.endings, c.outbox, c.express = newEndings(c), newOutbox(c), newExpress(set)
 	return c, nil
 }
 
@@ -144,6 +145,7 @@ func start(ctx context.Context, config []Config, connect func(conn.Config) (*con
 func (c *Client) Close() error {
 	c.end()
 	c.flushEvents()
+	c.express.Close()
 	err := c.conn.Close()
 	c.endings.wait()
 	return err

@@ -49,6 +49,17 @@ func (f *flight) carry(ctx context.Context) error {
 	return f.confirm(ctx)
 }
 
+// carryAfter is carry where each call was made once, and that failed so; nil = it surely was not carried out. The calls wait for nothing.
+func (f *flight) carryAfter(ctx context.Context, failed error) error {
+	f.answers = make([]broker.BatchOutcome, len(f.batches))
+	for i := range f.batches {
+		if failed != nil {
+			f.doubt(i, outward(failed))
+		}
+	}
+	return f.client.resendAfter(ctx, time.Now(), failed, func(ctx context.Context) error { return f.attempt(ctx, f.client.broker.EnqueueBatches) })
+}
+
 // result is the error of a call, where err is what carry answered.
 func (f *flight) result(i int, err error) error {
 	one := outward(f.answers[i].Err)

@@ -138,6 +138,7 @@ func TestDurabilityWritesBeforeItWaits(t *testing.T) {
 	srv := redistest.NewReplicated(t, 1)[0]
 	c := open(t, srv.URL())
 	enqueue(t, c, email{"warm"}, queue.Durable(patient))
+	enqueue(t, c, email{"warm"})
 	seen := redistest.NewMonitor(t, srv)
 	enqueue(t, c, email{"confirmed"}, queue.Durable(patient))
 	if n := seen.Count("HSET"); n != 1 {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -50,18 +52,25 @@ type waiter struct {
 // share sends the item with whatever else of its Durability is waiting: group commit. The caller's context ends its waiting,
 // never a call that others share.
 func (l *lanes) share(ctx context.Context, item broker.Item, d Durability) error {
+	l.mu.Lock()
+	s := l.sharingLocked(d)
+	start := s.flying < maxFlying
+	if start {
+		s.flying++
+	}
+	if start && len(s.waiting) == 0 && d.none() { // it is alone, and in no need of anybody
+		l.mu.Unlock()
+		if l.client.express.Take(ctx) {
+			return l.alone(ctx, s, item)
+		}
+		l.mu.Lock()
+	}
 	w, _ := l.client.waiters.Get().(*waiter)
 	if w == nil {
 		w = &waiter{done: make(chan error, 1)}
 	}
 	w.item = item
-	l.mu.Lock()
-	s := l.sharingLocked(d)
 	s.waiting = append(s.waiting, w)
-	start := s.flying < maxFlying
-	if start {
-		s.flying++
-	}
 	l.mu.Unlock()
 	if start {
 		go l.fly(s)
@@ -99,9 +108,7 @@ func (l *lanes) fly(s *sharing) {
 	for {
 		l.mu.Lock()
 		if batch = s.pickLocked(batch[:0]); len(batch) == 0 {
-			if s.flying--; s.flying == 0 && s != &l.plain {
-				delete(l.durable, s.durable)
-			}
+			l.landLocked(s)
 			l.mu.Unlock()
 			return
 		}
@@ -122,10 +129,20 @@ func (l *lanes) fly(s *sharing) {
 				w.done <- err
 			}
 		}
-		clear(batch)
 		if errors.Is(err, ErrUnavailable) {
 			l.turnAway(s, err)
 		}
+		if len(batch) > 1 {
+			runtime.Gosched() // those who were answered first: their next jobs travel together
+		}
+		clear(batch)
+	}
+}
+
+// landLocked takes note that one call less is under way.
+func (l *lanes) landLocked(s *sharing) {
+	if s.flying--; s.flying == 0 && s != &l.plain {
+		delete(l.durable, s.durable)
 	}
 }
 
@@ -164,13 +181,7 @@ func (l *lanes) send(ctx context.Context, items []broker.Item, d Durability) (ou
 	one := l.take()
 	stamp := l.stamp(one)
 	if d.none() {
-		err = l.client.resend(ctx, func(ctx context.Context) error {
-			err := l.list(ctx)
-			if err == nil {
-				outcomes, err = l.client.broker.Enqueue(ctx, l.keys, stamp, items)
-			}
-			return err
-		})
+		outcomes, err = l.plainly(ctx, stamp, items)
 	} else {
 		f := newFlight(l.client, 1)
 		f.want = d.wait()
@@ -180,4 +191,27 @@ func (l *lanes) send(ctx context.Context, items []broker.Item, d Durability) (ou
 	}
 	l.give(one, err)
 	return outcomes, told, err
+}
+
+// plainly is send of jobs that wait for nothing.
+func (l *lanes) plainly(ctx context.Context, stamp broker.Stamp, items []broker.Item) (outcomes []broker.Outcome, err error) {
+	start := time.Now()
+	if x := l.client.express; ctx.Err() == nil && x.Take(ctx) {
+		outcomes, err = l.express(ctx, stamp, items)
+		x.Free()
+		if err == nil && outcomes != nil {
+			return outcomes, nil
+		}
+		if errors.Is(outward(err), ErrUnavailable) {
+			l.client.conn.Refresh()
+		}
+	}
+	err = l.client.resendAfter(ctx, start, err, func(ctx context.Context) error {
+		err := l.list(ctx)
+		if err == nil {
+			outcomes, err = l.client.broker.Enqueue(ctx, l.keys, stamp, items)
+		}
+		return err
+	})
+	return outcomes, err
 }

@@ -75,12 +75,16 @@ func TestWrongKeyTypes(t *testing.T) {
 		enqueue(t, c, email{"x"}, queue.ID("x"), queue.Queue("good"))
 		for _, key := range []string{"tm:{bad}:scheduled", "tm:{bad}:ready:0", "tm:{bad}:producers", "tm:{bad}:meta"} {
 			c.Redis().Set(ctx, key, "a string", 0)
-			_, err := c.Enqueue(ctx, email{"x"}, queue.Queue("bad"))
+			options := []queue.Option{queue.Queue("bad")}
+			if key == "tm:{bad}:scheduled" { // others do not touch it
+				options = append(options, queue.In(time.Hour))
+			}
+			_, err := c.Enqueue(ctx, email{"x"}, options...)
 			want := `enqueue email: key "` + key + `" holds another type than Tidemill's; rename or delete it, nothing was changed`
 			if err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
-			if _, err := c.EnqueueMany(ctx, queue.Items(make([]email, 3)), queue.Queue("bad")); err == nil || errors.Is(err, queue.ErrUnavailable) {
+			if _, err := c.EnqueueMany(ctx, queue.Items(make([]email, 3)), options...); err == nil || errors.Is(err, queue.ErrUnavailable) {
 				t.Errorf("batch: %v", err)
 			}
 			if keys := c.Redis().Keys(ctx, "tm:{bad}:*").Val(); len(keys) != 1 {

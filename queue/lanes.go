@@ -150,9 +150,19 @@ var resendPolicy = backoff.Policy{Base: 20 * time.Millisecond, Cap: time.Second,
 // resend makes a stamped call until it is answered. A Redis that refuses connections is waited for, for a short time;
 // a call whose outcome is unknown is sent again for longer, unchanged: the stamp keeps it from being done twice.
 func (c *Client) resend(ctx context.Context, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, resendFor)
+	return c.resendAfter(ctx, time.Now(), nil, call)
+}
+
+// resendAfter is resend where the first try was made already, at start, and failed so; nil = it was not.
+func (c *Client) resendAfter(ctx context.Context, start time.Time, failed error, call func(context.Context) error) error {
+	ctx, cancel := context.WithDeadline(ctx, start.Add(resendFor))
 	defer cancel()
-	start, sent, hidden := time.Now(), false, false
+	sent, hidden := false, false
+	if failed = outward(failed); errors.Is(failed, ErrUnavailable) {
+		sent = !refused(failed)
+	} else if failed != nil {
+		return failed
+	}
 	err := loop.Retry(ctx, resendPolicy, func(ctx context.Context) error {
 		err := outward(call(ctx))
 		if err == nil || !errors.Is(err, ErrUnavailable) {

@@ -69,6 +69,16 @@ func (c *Client) EnqueueMany(ctx context.Context, items []Item, options ...Optio
 	}
 	results := make([]Result, len(items))
 	m := &many{client: c, ctx: ctx, results: results}
+	if ctx.Err() == nil && c.express.Take(ctx) {
+		m.stream(items, options)
+	} else {
+		m.pipelines(items, options)
+	}
+	return results, summary(results)
+}
+
+// pipelines sends the chunks in groups, each a pipeline; the next is made while one travels.
+func (m *many) pipelines(items []Item, options []Option) {
 	groups := make(chan []*chunk, 2)
 	var sender sync.WaitGroup
 	sender.Go(func() {
@@ -76,12 +86,18 @@ func (c *Client) EnqueueMany(ctx context.Context, items []Item, options ...Optio
 			m.send(group)
 		}
 	})
-	func() {
-		defer sender.Wait()
-		defer close(groups) // also where a Kind or Codec of the caller's panics
-		m.split(items, options, groups)
-	}()
-	return results, summary(results)
+	defer sender.Wait()
+	defer close(groups) // also where a Kind or Codec of the caller's panics
+	var group []*chunk
+	m.split(items, options, func() int { return chunkItems }, func(ch *chunk) {
+		if group = append(group, ch); len(group) == groupSize {
+			groups <- group
+			group = nil
+		}
+	})
+	if len(group) > 0 {
+		groups <- group
+	}
 }
 
 func summary(results []Result) error {
@@ -121,6 +137,7 @@ type chunk struct {
 	items  []broker.Item
 	places []int
 	bytes  int
+	room   int            // items
 	want   broker.Confirm // the strictest of what its jobs wait for
 	own    []Durability   // of each; nil while none has one
 }
@@ -164,17 +181,11 @@ type many struct {
 	away    bool // Redis did not answer in time: what was not sent by then is not sent
 }
 
-// split encodes the items into chunks by queue and hands them over in groups. A chunk keeps the order of its queue.
-func (m *many) split(items []Item, options []Option, groups chan<- []*chunk) {
+// split encodes the items into chunks by queue, each of so many items at most as room says, and hands them over. A chunk
+// keeps the order of its queue.
+func (m *many) split(items []Item, options []Option, room func() int, hand func(*chunk)) {
 	open := make(map[*lanes]*chunk)
-	var group []*chunk
-	finish := func(ch *chunk) {
-		delete(open, ch.lanes)
-		if group = append(group, ch); len(group) == groupSize {
-			groups <- group
-			group = nil
-		}
-	}
+	var last *chunk // most batches are of one queue
 	for i := range items {
 		b, err := m.client.build(items[i].Args, options, items[i].Options)
 		if err != nil {
@@ -182,31 +193,34 @@ func (m *many) split(items []Item, options []Option, groups chan<- []*chunk) {
 			continue
 		}
 		m.results[i].ID = b.item.ID
-		ch := open[b.lanes]
+		ch := last
+		if ch == nil || ch.lanes != b.lanes {
+			ch = open[b.lanes]
+		}
 		if ch == nil {
-			room := min(chunkItems, len(items)-i)
+			ch = &chunk{lanes: b.lanes, room: room()}
+			first := min(ch.room, len(items)-i)
 			if len(open) > 0 { // of many queues each may get but a few
-				room = min(room, 8)
+				first = min(first, 8)
 			}
-			ch = &chunk{lanes: b.lanes, items: make([]broker.Item, 0, room), places: make([]int, 0, room)}
+			ch.items, ch.places = make([]broker.Item, 0, first), make([]int, 0, first)
 			open[b.lanes] = ch
 		}
+		last = ch
 		ch.add(b, i)
-		if len(ch.items) == chunkItems || ch.bytes >= chunkBytes {
-			finish(ch)
+		if len(ch.items) >= ch.room || ch.bytes >= chunkBytes {
+			delete(open, ch.lanes)
+			last = nil
+			hand(ch)
 		}
 	}
 	for _, ch := range open {
-		finish(ch)
-	}
-	if len(group) > 0 {
-		groups <- group
+		hand(ch)
 	}
 }
 
-// send makes the calls of a group in one pipeline, and resends those that were not answered. Once the context ended or
-// Redis is away, the rest of the batch fails without being sent.
-func (m *many) send(group []*chunk) {
+// stopped is why nothing more is sent, or nil: the context ended, or Redis is away.
+func (m *many) stopped() error {
 	stop := context.Cause(m.ctx)
 	if stop == nil {
 		stop = m.client.closed()
@@ -214,7 +228,13 @@ func (m *many) send(group []*chunk) {
 	if stop == nil && m.away {
 		stop = ErrUnavailable
 	}
-	if stop != nil {
+	return stop
+}
+
+// send makes the calls of a group in one pipeline, and resends those that were not answered. Once the context ended or
+// Redis is away, the rest of the batch fails without being sent.
+func (m *many) send(group []*chunk) {
+	if stop := m.stopped(); stop != nil {
 		for _, ch := range group {
 			m.settle(ch, nil, fmt.Errorf("not sent: %w", stop))
 		}
@@ -227,7 +247,11 @@ func (m *many) send(group []*chunk) {
 		f.add(ch.lanes, ch.lanes.stamp(used[i]), ch.items)
 		f.want = gather(f.want, ch.want)
 	}
-	err := f.carry(m.ctx)
+	m.finish(f, f.carry(m.ctx), group, used)
+}
+
+// finish tells what became of the calls of a flight, which answered err.
+func (m *many) finish(f *flight, err error, group []*chunk, used []*lane) {
 	m.away = errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown)
 	for i, ch := range group {
 		one := f.result(i, err)

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"math/bits"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -106,40 +105,84 @@ func (i *Item) MarshalBinary() ([]byte, error) { return i.Envelope, nil }
 // enqueueKeys are the keys of every enqueue call, before the ready lists of the priorities in it.
 var enqueueKeys = [...]int{keys.Jobs, keys.Producers, keys.Wake, keys.Meta, keys.Scheduled, keys.Due}
 
-// enqueueCall makes the call, which refers to the items.
-func enqueueCall(q *keys.Queue, stamp Stamp, items []Item) *call {
-	a := &enqueueArgs{call: call{script: enqueueScript}, producer: producerArg(stamp.Producer), lane: uint64(stamp.Lane), seq: stamp.Seq}
-	a.ids = make([]byte, 0, 16*len(items))
-	priorities, delayed := 0, false
+// callKeys are the places of the keys of a call, and whether some of its jobs are delayed.
+func callKeys(items []Item) (places [len(enqueueKeys) + wire.MaxPriority + 1]int, n int, delayed bool) {
+	n = copy(places[:], enqueueKeys[:])
+	priorities := 0
 	for i := range items {
-		a.ids = append(a.ids, items[i].ID[:]...)
 		delayed = delayed || items[i].Due != Due{}
 		if p, ok := wire.PriorityOf(items[i].Envelope); ok {
 			priorities |= 1 << p
 		}
 	}
-	if delayed {
-		for i := range items {
-			a.dues = append(items[i].Due.append(a.dues), ',')
-		}
-	}
-	lists := bits.OnesCount(uint(priorities))
-	c, boxed := &a.call, q.Boxed()
-	c.args = make([]any, 0, 3+len(enqueueKeys)+lists+5+len(items))
-	c.args = append(c.args, "EVALSHA", enqueueScript.boxed, len(enqueueKeys)+lists)
-	for _, place := range enqueueKeys {
-		c.args = append(c.args, boxed[place])
-	}
 	for p := range wire.MaxPriority + 1 {
 		if priorities&(1<<p) != 0 {
-			c.args = append(c.args, boxed[keys.Ready+p])
+			places[n] = keys.Ready + p
+			n++
 		}
+	}
+	return places, n, delayed
+}
+
+func appendIDs(dst []byte, items []Item) []byte {
+	for i := range items {
+		dst = append(dst, items[i].ID[:]...)
+	}
+	return dst
+}
+
+func appendDues(dst []byte, items []Item) []byte {
+	for i := range items {
+		dst = append(items[i].Due.append(dst), ',')
+	}
+	return dst
+}
+
+// enqueueCall makes the call, which refers to the items.
+func enqueueCall(q *keys.Queue, stamp Stamp, items []Item) *call {
+	a := &enqueueArgs{call: call{script: enqueueScript}, producer: producerArg(stamp.Producer), lane: uint64(stamp.Lane), seq: stamp.Seq}
+	a.ids = appendIDs(make([]byte, 0, 16*len(items)), items)
+	places, n, delayed := callKeys(items)
+	if delayed {
+		a.dues = appendDues(nil, items)
+	}
+	c, boxed := &a.call, q.Boxed()
+	c.args = make([]any, 0, 3+n+5+len(items))
+	c.args = append(c.args, "EVALSHA", enqueueScript.boxed, n)
+	for _, place := range places[:n] {
+		c.args = append(c.args, boxed[place])
 	}
 	c.args = append(c.args, &a.producer, &a.lane, &a.seq, &a.ids, &a.dues)
 	for i := range items {
 		c.args = append(c.args, &items[i])
 	}
 	return c
+}
+
+// appendEnqueue is enqueueCall as it goes over the wire.
+func appendEnqueue(dst []byte, q *keys.Queue, stamp Stamp, items []Item) []byte {
+	places, n, delayed := callKeys(items)
+	dst = strconv.AppendInt(append(dst, '*'), int64(3+n+5+len(items)), 10)
+	dst = append(append(append(dst, "\r\n$7\r\nEVALSHA\r\n$40\r\n"...), enqueueScript.digest...), '\r', '\n')
+	dst = appendBulkNumber(dst, uint64(n))
+	for _, place := range places[:n] {
+		key := q.Key(place)
+		dst = append(strconv.AppendInt(append(dst, '$'), int64(len(key)), 10), '\r', '\n')
+		dst = append(append(dst, key...), '\r', '\n')
+	}
+	dst = appendBulk(dst, stamp.Producer[:])
+	dst = appendBulkNumber(appendBulkNumber(dst, uint64(stamp.Lane)), stamp.Seq)
+	dst = append(strconv.AppendInt(append(dst, '$'), int64(16*len(items)), 10), '\r', '\n')
+	dst = append(appendIDs(dst, items), '\r', '\n')
+	if delayed {
+		dst = appendBulk(dst, appendDues(nil, items))
+	} else {
+		dst = append(dst, "$0\r\n\r\n"...)
+	}
+	for i := range items {
+		dst = appendBulk(dst, items[i].Envelope)
+	}
+	return dst
 }
 
 func enqueued(r *reply, n int) ([]Outcome, error) {

@@ -36,6 +36,10 @@ func (s *Set) Raw(name string) (*Raw, error) {
 	return &Raw{common: s.common, set: s, name: name}, nil
 }
 
+// OneServer tells whether Open connects to one server at one address: of a Cluster, or where Sentinels name the primary, a
+// connection that is held has to be let go when another server takes over, and a client that was passed in has its own hooks.
+func (s *Set) OneServer() bool { return s.owned && s.cluster == nil && !s.bySentinel }
+
 // Close gives the share back; connections are their holders' to close. Closing twice is fine.
 func (r *Raw) Close() {
 	r.once.Do(func() {

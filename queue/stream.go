@@ -1,0 +1,130 @@
+package queue
+
+import (
+	"errors"
+
+	"github.com/tidemill/tidemill/internal/broker"
+)
+
+const (
+	// firstChunk lets Redis begin early; chunks double from there.
+	firstChunk = 64
+	// streamItems is the largest chunk of a stream: small enough for Redis to serve others between, and to begin the next one
+	// while the one after it is made.
+	streamItems = 256
+	// window is how many calls of a stream may be without an answer.
+	window = 8
+)
+
+// stream is the express connection for one EnqueueMany: chunks are sent as they are made, while Redis carries out those
+// before them, on one connection and so in order. What fails there is sent again the usual way.
+type stream struct {
+	*many
+	x     *broker.Express // nil: not any more
+	items int             // of the next chunk
+	flown []flown         // what has no answer yet
+	again []flown         // what was refused before it was looked at
+}
+
+// flown is a chunk on its way.
+type flown struct {
+	chunk *chunk
+	lane  *lane
+	stamp broker.Stamp
+}
+
+// stream makes the calls of the batch on the express connection, which is taken.
+func (m *many) stream(items []Item, options []Option) {
+	s := &stream{many: m, x: m.client.express, items: firstChunk}
+	defer func() { // also where a Kind or Codec of the caller's panics
+		if s.x != nil {
+			s.x.Free()
+		}
+	}()
+	m.split(items, options, s.room, s.send)
+	s.settleAll()
+}
+
+// settleAll awaits every answer, also where the context has ended: what became of the calls is known in a moment.
+func (s *stream) settleAll() {
+	for len(s.flown) > 0 {
+		s.receive()
+	}
+	s.repeat(nil)
+}
+
+// room is how many items the next chunk may have.
+func (s *stream) room() int {
+	n := s.items
+	if s.x == nil {
+		return chunkItems
+	}
+	s.items = min(2*s.items, streamItems)
+	return n
+}
+
+// send sends a chunk, and takes an answer where many have none yet.
+func (s *stream) send(ch *chunk) {
+	if s.x == nil || ch.own != nil || s.stopped() != nil || ch.lanes.list(s.ctx) != nil {
+		s.settleAll()
+		s.many.send([]*chunk{ch})
+		return
+	}
+	f := flown{chunk: ch, lane: ch.lanes.take()}
+	f.stamp = ch.lanes.stamp(f.lane)
+	s.flown = append(s.flown, f)
+	if err := s.x.Send(ch.lanes.keys, f.stamp, ch.items); err != nil {
+		s.fail(err)
+	} else if len(s.flown) > window {
+		if s.receive(); len(s.again) > 0 {
+			s.settleAll() // before what comes later: order is kept
+		}
+	}
+}
+
+// receive takes the answer of the first chunk that has none yet.
+func (s *stream) receive() {
+	f := s.flown[0]
+	outcomes, answered, err := s.x.Receive()
+	switch {
+	case answered && (broker.Unanswered(err) || errors.Is(outward(err), ErrUnavailable)):
+		s.again = append(s.again, f)
+	case answered:
+		err = outward(err)
+		f.chunk.lanes.give(f.lane, err)
+		s.settle(f.chunk, &broker.BatchOutcome{Outcomes: outcomes, Err: err}, err)
+	default:
+		s.fail(err)
+		return
+	}
+	s.flown = s.flown[1:]
+}
+
+// fail gives the connection up: what has no answer is sent again.
+func (s *stream) fail(err error) {
+	s.again, s.flown = append(s.again, s.flown...), nil
+	if s.ctx.Err() == nil {
+		s.client.conn.Refresh()
+	}
+	s.repeat(err)
+}
+
+// repeat sends again what was refused, or has no answer because of a failure, under the same stamps and in order; what comes
+// later takes the usual way too. It does nothing where there is nothing.
+func (s *stream) repeat(failed error) {
+	if len(s.again) == 0 {
+		return
+	}
+	s.x.Free()
+	s.x = nil
+	f := newFlight(s.client, len(s.again))
+	for _, one := range s.again {
+		f.add(one.chunk.lanes, one.stamp, one.chunk.items)
+	}
+	group, used := make([]*chunk, len(s.again)), make([]*lane, len(s.again))
+	for i, one := range s.again {
+		group[i], used[i] = one.chunk, one.lane
+	}
+	s.again = nil
+	s.finish(f, f.carryAfter(s.ctx, failed), group, used)
+}
