@@ -30,7 +30,7 @@ if ARGV[5] ~= '' then
     if not ms or ms < 0 then
       return redis.error_reply('BADCALL due ' .. sub(due, 1, 40))
     end
-    dues[#dues + 1] = sub(due, 1, 1) == '+' and now + ms or ms
+    dues[#dues + 1] = sub(due, 1, 1) == '+' and after(now_us, ms) or ms
   end
   if #dues ~= #ids then
     return redis.error_reply('BADCALL ' .. #ids .. ' ids and ' .. #dues .. ' due times')

@@ -32,6 +32,9 @@ local function clock()
   return us, floor(us / 1000)
 end
 
+-- after is the time (ms) that lies so many ms after now_us, rounded up: nothing that was put off starts before its time.
+local function after(now_us, ms) return floor((now_us + 999) / 1000) + ms end
+
 local function wrong(key, err)
   if sub(err, 1, 9) == 'WRONGTYPE' then
     return redis.error_reply('WRONGKEY ' .. key)
