@@ -9,7 +9,9 @@ import (
 )
 
 const (
-	laneCount   = 2       // exchanges under way: one in Redis while the other's jobs run
+	laneCount   = 2         // exchanges under way: one in Redis while the other's jobs run
+	standing    = laneCount // the lane of standing claims
+	laneNumbers = laneCount + 1
 	maxClaim    = 250     // jobs a call
 	maxAcks     = 250     // acknowledgements a call
 	claimBytes  = 1 << 20 // of envelopes a call
