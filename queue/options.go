@@ -50,13 +50,13 @@ func In(d time.Duration) Option {
 	}
 }
 
-// At delays the job until t, to the ms; a time that is past means now.
+// At delays the job until t; fractions of a ms round up. A time that is past means now.
 func At(t time.Time) Option {
 	return func(s *spec) error {
 		if !storable(t) {
 			return invalid("at", t.String(), storableTimes)
 		}
-		s.due = broker.Due{At: t.UnixMilli()}
+		s.due = broker.Due{At: t.Add(time.Millisecond - 1).UnixMilli()}
 		return nil
 	}
 }

@@ -120,10 +120,12 @@ func TestDelayedJobsAreExact(t *testing.T) {
 		e.start(r.Mux, Config{Concurrency: 1})
 		time.Sleep(5 * time.Second)
 		var due []time.Time
-		for _, d := range []time.Duration{time.Millisecond, 300 * time.Millisecond, 999 * time.Millisecond, 1500 * time.Millisecond,
+		for i, d := range []time.Duration{time.Millisecond, 300 * time.Millisecond, 999 * time.Millisecond, 1500 * time.Millisecond,
 			2700 * time.Millisecond, 11 * time.Second, 25 * time.Second, time.Minute} {
-			e.add("job", queue.In(d))
-			due = append(due, time.Now().Add(d))
+			time.Sleep(370 * time.Microsecond) // due times are kept in whole ms
+			at := time.Now().Add(d)
+			due = append(due, at)
+			e.add("job", []queue.Option{queue.In(d), queue.At(at)}[i%2])
 		}
 		e.drained(2 * time.Minute)
 		for i := range due {

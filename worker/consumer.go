@@ -41,10 +41,10 @@ type consumer struct {
 	kept     []kept
 	fails    []failure
 	since    time.Time // when the oldest of done and kept came
-	seqs     [laneCount]uint64
-	stranded [laneCount]bool             // a call of the lane is not answered by this queue's part of a Cluster
-	rooms    [laneCount][]broker.Claimed // for the answers to its calls, used again
-	failed   uint64                      // number of the settler's last call
+	seqs     [laneNumbers]uint64
+	stranded [laneNumbers]bool             // a call of the lane is not answered by this queue's part of a Cluster
+	rooms    [laneNumbers][]broker.Claimed // for the answers to its calls, used again
+	failed   uint64                        // number of the settler's last call
 	held     []*batch
 
 	calls  reconciliation
@@ -118,7 +118,7 @@ func newConsumer(k *keys.Queue, q Queue) *consumer {
 
 // ready tells whether the queue may be asked for work.
 func (c *consumer) ready() bool {
-	return c.active && c.maybe && !c.paused && c.broken == nil && c.stranded == [laneCount]bool{}
+	return c.active && c.maybe && !c.paused && c.broken == nil && c.stranded == [laneNumbers]bool{}
 }
 
 // room is how many more jobs the queue's own bound allows.
@@ -215,7 +215,7 @@ func (w *Worker) renewLocked(c *consumer, cause error) {
 	c.session, c.epoch, c.active, c.listed = uuid.NewString(), c.epoch+1, false, false
 	c.telling = time.Time{}
 	c.tally.SessionsLost++
-	c.seqs, c.failed, c.calls = [laneCount]uint64{}, 0, reconciliation{}
+	c.seqs, c.failed, c.calls = [laneNumbers]uint64{}, 0, reconciliation{}
 	c.hint()
 	w.announcer.tell() // its line names the sessions
 }

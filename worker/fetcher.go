@@ -103,6 +103,11 @@ func (w *Worker) exchangeOnce(ctx context.Context, lane int, round []*order) (ag
 		calls[i] = &o.call
 	}
 	answers, errs := w.broker.Exchange(ctx, calls)
+	return w.answered(ctx, lane, round, answers, errs)
+}
+
+// answered takes the answers of a round and answers what has to be sent again.
+func (w *Worker) answered(ctx context.Context, lane int, round []*order, answers []broker.Exchanged, errs []error) (again []*order) {
 	var trouble error
 	w.mu.Lock()
 	for i, o := range round {

@@ -9,7 +9,9 @@ import (
 )
 
 const (
-	laneCount   = 2       // exchanges under way: one in Redis while the other's jobs run
+	laneCount   = 2         // exchanges under way: one in Redis while the other's jobs run
+	standing    = laneCount // the lane of standing claims
+	laneNumbers = laneCount + 1
 	maxClaim    = 250     // jobs a call
 	maxAcks     = 250     // acknowledgements a call
 	claimBytes  = 1 << 20 // of envelopes a call
@@ -29,21 +31,29 @@ type order struct {
 	kept     []kept
 }
 
-// pace measures how many jobs this process finishes in a few ms: so many more are worth fetching ahead.
+// pace measures how many jobs this process finishes in a few ms: so many more are worth fetching ahead. Handlers that take
+// their time finish in bursts, as they were started, so that the rate is one over several windows.
 type pace struct {
 	since    time.Time
 	finished int
+	rate     float64 // jobs a window
 	prefetch int
 }
 
-const paceWindow = 2 * time.Millisecond
+const (
+	paceWindow = 2 * time.Millisecond
+	paceOver   = 5 // windows that the rate is taken over
+	paceAhead  = 3 // windows to fetch ahead for: what is left at half of it lasts for a call
+)
 
 func (p *pace) measure(now time.Time) int {
 	switch passed := now.Sub(p.since); {
-	case passed > 10*paceWindow:
-		p.since, p.finished, p.prefetch = now, 0, 0
+	case passed > 2*paceOver*paceWindow:
+		*p = pace{since: now}
 	case passed >= paceWindow:
-		p.prefetch = min(int(2*int64(p.finished)*int64(paceWindow)/int64(passed)), maxPrefetch)
+		windows := float64(passed) / float64(paceWindow)
+		p.rate += min(1, windows/paceOver) * (float64(p.finished)/windows - p.rate)
+		p.prefetch = min(int(paceAhead*p.rate), maxPrefetch)
 		p.since, p.finished = now, 0
 	}
 	return p.prefetch

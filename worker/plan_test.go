@@ -145,22 +145,32 @@ func TestSharesFillFreeSlots(t *testing.T) {
 func TestPace(t *testing.T) {
 	now := time.Now()
 	p := pace{since: now}
-	p.finished = 100
-	if got := p.measure(now.Add(time.Millisecond)); got != 0 {
+	after := func(d time.Duration, finished int) int {
+		p.finished += finished
+		now = now.Add(d)
+		return p.measure(now)
+	}
+	if got := after(time.Millisecond, 100); got != 0 {
 		t.Errorf("within the window: %d", got)
 	}
-	if got := p.measure(now.Add(2 * time.Millisecond)); got != 200 {
-		t.Errorf("100 in 2 ms: %d", got)
+	for range 30 {
+		after(2*time.Millisecond, 100)
 	}
-	p.finished = 100
-	if got := p.measure(now.Add(6 * time.Millisecond)); got != 100 {
-		t.Errorf("100 in 4 ms: %d", got)
+	if got := after(2*time.Millisecond, 100); got < 290 || got > 300 {
+		t.Errorf("100 in 2 ms, steadily: %d", got)
 	}
-	p.finished = 1_000_000
-	if got := p.measure(now.Add(8 * time.Millisecond)); got != maxPrefetch {
+	// Handlers of 10 ms that were started at once end at once.
+	least := maxPrefetch
+	for i := range 50 {
+		least = min(least, after(2*time.Millisecond, 500*(1-min(i%5, 1))))
+	}
+	if least < 100 {
+		t.Errorf("500 in 10 ms, all in 2 of them: %d", least)
+	}
+	if got := after(2*time.Millisecond, 1_000_000); got != maxPrefetch {
 		t.Errorf("a million in 2 ms: %d", got)
 	}
-	if got := p.measure(now.Add(time.Second)); got != 0 {
+	if got := after(time.Second, 0); got != 0 || p.rate != 0 {
 		t.Errorf("after a rest: %d", got)
 	}
 }

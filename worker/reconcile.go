@@ -17,11 +17,11 @@ const pageSize = 400
 // with tokens up to a mark are compared: the counter that an earlier heartbeat answered, once every exchange that was
 // under way then has been answered. Until then a claim may be in Redis whose answer is still coming.
 type reconciliation struct {
-	flying [laneCount]uint64 // number of the exchange under way, 0 = none
-	sentAt [laneCount]time.Time
-	marked int64             // last claim token at the mark
-	wait   [laneCount]uint64 // what was flying then
-	from   int64             // where the page begins
+	flying [laneNumbers]uint64 // number of the exchange under way, 0 = none
+	sentAt [laneNumbers]time.Time
+	marked int64               // last claim token at the mark
+	wait   [laneNumbers]uint64 // what was flying then
+	from   int64               // where the page begins
 	seen   map[broker.Claim]bool
 	hurry  bool // numbers differ: go through the pages without waiting
 }

@@ -20,10 +20,11 @@ type waker struct {
 	pokes   sync.WaitGroup
 	watches []*watch
 	of      map[*consumer]*watch
+	lasting context.Context // of calls that go on when Run is told to end
 }
 
-func newWaker(w *Worker, lines []*conn.Line) *waker {
-	k := &waker{w: w, of: make(map[*consumer]*watch)}
+func newWaker(lasting context.Context, w *Worker, lines []*conn.Line) *waker {
+	k := &waker{w: w, of: make(map[*consumer]*watch), lasting: lasting}
 	for _, line := range lines {
 		k.watches = append(k.watches, newWatch(k, line))
 	}

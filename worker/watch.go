@@ -19,8 +19,11 @@ type watch struct {
 	line      *conn.Line // of its own
 	retry     *loop.Trigger
 	consumers []*consumer
-	turns     bool // one queue at a time, for a second: their lists lie in different slots
-	turn      int  // whose is next
+	turns     bool      // one queue at a time, for a second: their lists lie in different slots
+	turn      int       // whose is next
+	last      *consumer // whose wake token came last: used by Run alone, as the next two are
+	woken     time.Time // when it did
+	expected  *consumer // who is expected to have work next: a claim for it stands behind the pop; nil = nobody
 
 	mu      sync.Mutex
 	life    context.Context    // of Run
@@ -49,7 +52,9 @@ func (a *watch) Run(ctx context.Context) error {
 			a.pause(ctx, 50*time.Millisecond)
 			continue
 		}
-		token, ok, err := a.pop(ctx, active, wake, from)
+		claim := a.stand(active, wake)
+		token, ok, err := a.pop(ctx, active, wake, from, claim)
+		a.learn(active, token, ok, err)
 		switch {
 		case ctx.Err() != nil:
 			if ok && !token.Due { // popped while the worker was told to stop
@@ -70,6 +75,8 @@ func (a *watch) Run(ctx context.Context) error {
 			}
 			attempt++
 			continue
+		case ok && !token.Due && claim.of(active[token.Place]):
+			a.used(ctx, claim.c)
 		case ok:
 			a.use(ctx, active[token.Place], token.Due)
 		}
@@ -119,16 +126,20 @@ func (a *watch) nextLocked() (next []*consumer) {
 	return next
 }
 
-func (a *watch) pop(ctx context.Context, active []*consumer, wake []bool, from *broker.Broker) (broker.Token, bool, error) {
-	queues := make([]*keys.Queue, len(active))
+// pop waits for a token, with a standing claim behind it where there is one.
+func (a *watch) pop(ctx context.Context, active []*consumer, wake []bool, from *broker.Broker, claim *order) (token broker.Token, ok bool, err error) {
+	x := broker.Wait{Timeout: blockFor, Queues: make([]*keys.Queue, len(active)), Wake: wake, Instance: a.w.instance}
 	for i, c := range active {
-		queues[i] = c.keys
+		x.Queues[i] = c.keys
 	}
-	wait := blockFor
 	if a.turns {
-		wait = turnFor
+		x.Timeout = turnFor
 	}
-	token, ok, err := from.Await(ctx, wait, queues, wake, a.w.instance)
+	if claim == nil {
+		token, ok, err = from.Await(ctx, &x)
+	} else {
+		token, ok, err = a.popAndClaim(ctx, &x, claim)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.waiting = nil

@@ -15,7 +15,7 @@ func TestIdleAsItStops(t *testing.T) {
 		w.base = e.ctx
 		c := w.consumers[0]
 		for range 300 {
-			k := newWaker(w, []*conn.Line{nil})
+			k := newWaker(e.ctx, w, []*conn.Line{nil})
 			a := k.of[c]
 			a.first, a.waiting = c.keys, map[*consumer]bool{c: false}
 			var both sync.WaitGroup
@@ -42,7 +42,7 @@ func TestTokenGivenBackIsWaitedFor(t *testing.T) {
 		line, err := w.conn.Line("blocking")
 		e.must(err)
 		defer line.Close()
-		w.waker = newWaker(w, []*conn.Line{line})
+		w.waker = newWaker(e.ctx, w, []*conn.Line{line})
 		c := w.consumers[0]
 		a := w.waker.of[c]
 		c.active, w.wanted = true, 1

@@ -142,7 +142,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer stopPlumbing()
 	plumbing, plumbingCtx := errgroup.WithContext(plumbingCtx)
 	lanes, lanesCtx := errgroup.WithContext(plumbingCtx)
-	w.equip(small)
+	w.equip(plumbingCtx, small)
 	plumbing.Go(func() error { return w.keeper.Run(plumbingCtx) })
 	plumbing.Go(func() error { return (&control{w, small.messages}).Run(plumbingCtx) })
 	plumbing.Go(func() error { return w.teller.Run(plumbingCtx) })
@@ -181,9 +181,9 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // equip makes the services that others call.
-func (w *Worker) equip(small *lines) {
+func (w *Worker) equip(plumbing context.Context, small *lines) {
 	w.keeper, w.timer, w.teller = newKeeper(w, small.heartbeat), newTimer(w), newTeller(w)
-	waker := newWaker(w, small.blocking)
+	waker := newWaker(plumbing, w, small.blocking)
 	w.mu.Lock()
 	w.waker = waker // from now on Health looks closer
 	w.mu.Unlock()

@@ -57,32 +57,74 @@ type Token struct {
 	Due   bool
 }
 
-// Await blocks until a token can be popped: off the wake list of a queue (where wake says so), the due list of any, or
-// poke of the first, which this process pushes to itself. It answers false when nothing came in time. A cancelled
-// context does not end the wait; closing the client does.
-func (b *Broker) Await(ctx context.Context, timeout time.Duration, queues []*keys.Queue, wake []bool, instance string) (Token, bool, error) {
-	lists := make([]string, 0, 2*len(queues)+1)
-	places := make([]Token, 0, 2*len(queues)+1)
-	for i, q := range queues {
-		if wake[i] {
+// Wait is what an Await waits for: tokens of the wake lists of queues (where Wake says so), of the due list of any, or
+// one of poke of the first, which this process pushes to itself.
+type Wait struct {
+	Timeout  time.Duration // 0 = for ever
+	Queues   []*keys.Queue
+	Wake     []bool // for each of Queues
+	Instance string // of the process
+}
+
+// lists answers the names of the lists, and the tokens that they hold; the last list has none.
+func (x *Wait) lists() ([]string, []Token) {
+	lists := make([]string, 0, 2*len(x.Queues)+1)
+	places := make([]Token, 0, 2*len(x.Queues))
+	for i, q := range x.Queues {
+		if x.Wake[i] {
 			lists, places = append(lists, q.Key(keys.Wake)), append(places, Token{Place: i})
 		}
 		lists, places = append(lists, q.Key(keys.Due)), append(places, Token{Place: i, Due: true})
 	}
-	lists = append(lists, queues[0].Poke(instance))
-	popped, err := b.rdb.BLPop(ctx, timeout, lists...).Result()
+	return append(lists, x.Queues[0].Poke(x.Instance)), places
+}
+
+// popped reads the answer of a blocking pop.
+func popped(lists []string, places []Token, answer []string, err error) (Token, bool, error) {
 	if err == redis.Nil {
 		return Token{}, false, nil
 	}
 	if err != nil { // Redis does not say which of the lists is none; the heartbeat finds out
 		return Token{}, false, typedKey(err, strings.Join(lists, " or "))
 	}
-	for i, list := range lists[:len(places)] {
-		if list == popped[0] {
+	for i := range places {
+		if len(answer) > 0 && lists[i] == answer[0] {
 			return places[i], true, nil
 		}
 	}
 	return Token{}, false, nil
+}
+
+// Await blocks until a token can be popped. It answers false when nothing came in time. A cancelled context does not end
+// the wait; closing the client does.
+func (b *Broker) Await(ctx context.Context, x *Wait) (Token, bool, error) {
+	lists, places := x.lists()
+	answer, err := b.rdb.BLPop(ctx, x.Timeout, lists...).Result()
+	return popped(lists, places, answer, err)
+}
+
+// AwaitAndExchange is Await with an exchange sent behind it on the same connection: Redis carries it out the moment the
+// wait ends, whatever ended it, without a round trip between the two. The client is one that waits long enough for a
+// pipeline's replies (conn.Line.Patient). The last error is the exchange's, as Exchange answers it.
+func (b *Broker) AwaitAndExchange(ctx context.Context, x *Wait, call *Exchange) (token Token, ok bool, out Exchanged, err, claimErr error) {
+	lists, places := x.lists()
+	args := make([]any, 0, len(lists)+2)
+	args = append(args, "BLPOP")
+	for _, list := range lists {
+		args = append(args, list)
+	}
+	args = append(args, strconv.FormatFloat(x.Timeout.Seconds(), 'f', -1, 64))
+	pop, claim := redis.NewStringSliceCmd(ctx, args...), b.command(ctx, call.call())
+	pipe := b.rdb.Pipeline()
+	_ = pipe.Process(ctx, pop) // queues it; errors come with Exec
+	_ = pipe.Process(ctx, claim.Cmder)
+	_, execErr := pipe.Exec(ctx)
+	token, ok, err = popped(lists, places, pop.Val(), pop.Err())
+	r, claimErr := claim.piped(execErr)
+	if claimErr == nil {
+		claimErr = out.read(r, call)
+	}
+	return token, ok, out, err, claimErr
 }
 
 // Poke ends an Await of this process that waits on the queues of which q is the first. Should the process be gone the

@@ -55,7 +55,7 @@ var peekCases = []testCase{
 		e.register("s", "t")
 		e.expire("t")
 		p := e.peek()
-		if in := p.NextDue - p.NowUS/1000; in < 3_500_000 || in > 3_600_000 {
+		if in := p.NextDue - (p.NowUS+999)/1000; in < 3_500_000 || in > 3_600_000 {
 			e.Errorf("due in %d ms", in)
 		}
 		e.equal("sessions", p.Sessions, 1)

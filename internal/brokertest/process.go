@@ -20,7 +20,7 @@ func (e *env) await(wake bool, queues ...*keys.Queue) (broker.Token, bool) {
 	for i := range asked {
 		asked[i] = wake
 	}
-	token, ok, err := e.b.Await(e.ctx, time.Second, queues, asked, "me")
+	token, ok, err := e.b.Await(e.ctx, &broker.Wait{Timeout: time.Second, Queues: queues, Wake: asked, Instance: "me"})
 	e.must(err)
 	return token, ok
 }

@@ -22,7 +22,7 @@ var promoteCases = []testCase{
 		}
 		e.enqueue("", items...)
 		p := e.promote()
-		if next := p.Next - p.NowUS/1000; p.Moved != 0 || next < 1 || next > 10_000 {
+		if next := p.Next - (p.NowUS+999)/1000; p.Moved != 0 || next < 1 || next > 10_000 {
 			e.Errorf("got %+v", p)
 		}
 		all, err := e.rdb.ZRange(e.ctx, e.q.Key(keys.Scheduled), 0, 3).Result()

@@ -3,6 +3,7 @@ package conn
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -13,9 +14,10 @@ type Line struct {
 	set  *Set
 	name string
 
-	mu     sync.Mutex
-	client redis.UniversalClient
-	closed bool
+	mu      sync.Mutex
+	client  redis.UniversalClient
+	patient redis.UniversalClient // the same with another timeout; nil until asked for
+	closed  bool
 }
 
 // Line opens a connection for one purpose; Dedicated says what the name and the errors are. The caller closes it.
@@ -34,6 +36,22 @@ func (l *Line) Client() redis.UniversalClient {
 	return l.client
 }
 
+// Patient is Client for pipelines that begin with a blocking call, where the server is a single one: their replies may
+// take so long. It uses the same connection, which should be open already: a handshake, too, may take so long then.
+func (l *Line) Patient(timeout time.Duration) redis.UniversalClient {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.patient == nil {
+		l.patient = l.client
+		if small, ok := l.client.(*smallClient); ok {
+			if single, ok := small.UniversalClient.(*redis.Client); ok {
+				l.patient = single.WithTimeout(timeout)
+			}
+		}
+	}
+	return l.patient
+}
+
 // Renew replaces the client: where its connection may be dead without knowing it, and after a failure, since a client
 // whose dials failed tries again only once a second. After Close it does nothing.
 func (l *Line) Renew() error {
@@ -45,7 +63,7 @@ func (l *Line) Renew() error {
 	_ = l.client.Close() // its share of the budget is free now
 	fresh, err := l.set.Dedicated(l.name, 1)
 	if err == nil {
-		l.client = fresh
+		l.client, l.patient = fresh, nil
 	}
 	return err
 }

@@ -30,7 +30,7 @@ if type(r) == 'table' then return redis.error_reply(r.err) end
 if dead then return {int(now_us), 'EDITED'} end
 local when
 if due ~= '' then
-  when = sub(due, 1, 1) == '+' and now + tonumber(due) or tonumber(due)
+  when = sub(due, 1, 1) == '+' and after(now_us, tonumber(due)) or tonumber(due)
 end
 local before, scheduled = head_due(), call('ZSCORE', SCHEDULED, id)
 if scheduled and when then

@@ -37,12 +37,13 @@ end
 local dues
 if ARGV[5] ~= '' then
   dues = {}
+  local from = sub(now_us, -3) == '000' and now or now + 1 -- nothing that was put off starts before its time
   for due in string.gmatch(ARGV[5], '[^,]+') do
     local at = tonumber(due)
     if not at or at < 0 then
       return redis.error_reply('BADCALL due ' .. sub(due, 1, 40))
     end
-    dues[#dues + 1] = sub(due, 1, 1) == '+' and now + at or at
+    dues[#dues + 1] = sub(due, 1, 1) == '+' and from + at or at
   end
   if #dues ~= n then
     return redis.error_reply('BADCALL ' .. n .. ' ids and ' .. #dues .. ' due times')

@@ -73,7 +73,7 @@ local function apply(id, token, verdict, delay, new, brief)
     sizes[N_STATE] = sizes[N_STATE] + 1
   end
   if verdict == 'retry' or verdict == 'snooze' then
-    call('ZADD', SCHEDULED, int(now + tonumber(delay)), id)
+    call('ZADD', SCHEDULED, int(after(now_us, tonumber(delay))), id)
     count(verdict == 'retry' and 'failed' or 'snoozed')
   elseif verdict == 'dead' then
     call('ZADD', DEAD, int(now), id)

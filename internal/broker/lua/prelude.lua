@@ -18,6 +18,9 @@ bind(0)
 
 local function ready(p) return KEYS[offset + READY + p] end
 
+-- after is the time (ms) that lies so many ms after now_us, rounded up: nothing that was put off starts before its time.
+local function after(now_us, ms) return floor((now_us + 999) / 1000) + ms end
+
 -- measure reads the size of every key that a script may write, before its first write: Lua does not roll back, so a
 -- key of the wrong type must stop it while nothing has moved. Extra keys come as command, key, command, key.
 local function measure(...)
