@@ -3,6 +3,8 @@ package pitfalls
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -49,6 +51,9 @@ func (x *world) mend(s spoilt) {
 	}
 }
 
+// enqueued is the keys that a job's enqueueing touches: another of a wrong type does not keep it out.
+var enqueued = []string{"jobs", "producers", "wake", "meta", "ready:0"}
+
 // wrongKeys gives a key of each queue a wrong type while they are worked on: each stops alone, with an error that names
 // the key, and once it is mended all goes on as if nothing had been.
 func wrongKeys(x *world) {
@@ -71,7 +76,8 @@ func wrongKeys(x *world) {
 	for _, s := range all {
 		var wrong *queue.KeyTypeError
 		_, err := x.client.Enqueue(x.ctx, nap{}, queue.Queue(s.queue))
-		if s.own && err != nil || !s.own && (!errors.As(err, &wrong) || wrong.Key != s.key) {
+		apart := s.own || !slices.ContainsFunc(enqueued, func(part string) bool { return strings.HasSuffix(s.key, "}:"+part) })
+		if apart && err != nil || !apart && (!errors.As(err, &wrong) || wrong.Key != s.key) {
 			x.Errorf("%s: enqueue: %v", s.key, err)
 		}
 	}

@@ -81,7 +81,7 @@ func TestPitfall02CancelledBlockingPop(t *testing.T) {
 			x.must(p.stop())
 			x.add(1, 0)
 			x.wait("its connections to go", func() bool {
-				return x.pops() == 0 && !strings.Contains(x.rdb.ClientList(x.ctx).Val(), "name=tidemill:")
+				return x.pops() == 0 && !strings.Contains(strings.ReplaceAll(x.rdb.ClientList(x.ctx).Val(), "name=tidemill:enqueue ", ""), "name=tidemill:")
 			})
 			if n, tokens := x.counts(), x.rdb.LLen(x.ctx, x.key("wake")).Val(); n.Ready != 1 || tokens != 1 {
 				t.Errorf("%d wake tokens, %+v", tokens, n)
