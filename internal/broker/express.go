@@ -54,6 +54,10 @@ func (x *Express) Take(ctx context.Context) bool {
 	if !x.turn.TryLock() {
 		return false
 	}
+	if x.isClosed() {
+		x.turn.Unlock()
+		return false
+	}
 	now := time.Now()
 	if x.conn != nil && now.Sub(x.used) > freshFor && ended(x.conn) {
 		x.drop(now.Add(-redialAfter)) // as after a restart: there is nothing wrong with the server
@@ -66,7 +70,7 @@ func (x *Express) Take(ctx context.Context) bool {
 }
 
 func (x *Express) connect(ctx context.Context, now time.Time) bool {
-	if now.Before(x.next) || x.isClosed() {
+	if now.Before(x.next) {
 		return false
 	}
 	c, err := x.dial(ctx)
