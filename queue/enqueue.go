@@ -13,8 +13,12 @@ import (
 	"github.com/tidemill/tidemill/internal/broker"
 )
 
-// maxFlying is how many shared calls a queue has under way: one in Redis while the next gathers.
-const maxFlying = 2
+const (
+	// maxFlying is how many shared calls a queue has under way: one in Redis while the next gathers.
+	maxFlying = 2
+	// worthFlying is how many jobs wait before another call joins the one under way: fewer do better to travel together.
+	worthFlying = 32
+)
 
 // Bounds of a shared call; one item always fits.
 const (
@@ -54,7 +58,7 @@ type waiter struct {
 func (l *lanes) share(ctx context.Context, item broker.Item, d Durability) error {
 	l.mu.Lock()
 	s := l.sharingLocked(d)
-	start := s.flying < maxFlying
+	start := s.flying == 0 || s.flying < maxFlying && len(s.waiting) >= worthFlying
 	if start {
 		s.flying++
 	}
