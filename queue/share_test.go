@@ -65,6 +65,31 @@ func drain(t testing.TB, c *queue.Client, want int) [][]byte {
 	return out
 }
 
+// TestManyDoNotWaitForOneCall: while a call is under way few jobs gather for the next, and many travel beside it.
+func TestManyDoNotWaitForOneCall(t *testing.T) {
+	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
+		c, p := behind(t, srv)
+		ctx := context.WithoutCancel(t.Context())
+		enqueue(t, c, email{"warm"})
+		release := p.HoldRequest(scripts)
+		done := make(chan error, 80)
+		for i := range cap(done) {
+			go func() { _, err := c.Enqueue(ctx, email{"x"}); done <- err }()
+			if i == 0 {
+				redistest.WaitFor(t, soon, func() bool { return p.Held() == 1 }, "a call to be under way")
+			}
+		}
+		redistest.WaitFor(t, soon, func() bool { return p.Held() == 2 }, "many to be sent beside it")
+		release()
+		for range cap(done) {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		expectReady(t, c, "default", 81)
+	})
+}
+
 // TestAloneIsOneCallWithoutDelay: nothing gathers for a time; under fake time not a nanosecond passes.
 func TestAloneIsOneCallWithoutDelay(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {

@@ -52,6 +52,7 @@ func (w *ward) set1(key, field, value string) {
 // session registers a session that nobody keeps alive.
 func (w *ward) session(name string) {
 	w.Helper()
+	w.sessions = true
 	_, pulses, err := broker.New(w.rdb, w.space).Heartbeat(w.ctx, 2*time.Second, []broker.Beat{{Queue: w.q, Session: name, Mode: broker.Register}})
 	w.must(err)
 	w.must(pulses[0].Err)

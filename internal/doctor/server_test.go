@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -92,6 +93,10 @@ func TestServer(t *testing.T) {
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	s := redistest.NewSentinel(t, 1, 1)
+	rdb := redistest.Client(t, s.Data[0])
+	redistest.WaitFor(t, time.Minute, func() bool {
+		return strings.Contains(rdb.Info(t.Context(), "replication").Val(), "state=online")
+	}, "the replica to be in step")
 	says(t, examineURL(t, s.URL()), "note replication: replicas: 1, sound: 1, min-replicas-to-write 0")
 	says(t, examineURL(t, s.Data[1].URL()), "problem role: it is a replica of 127.0.0.1:")
 }

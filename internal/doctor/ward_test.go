@@ -25,6 +25,7 @@ const soon = time.Minute
 
 // ward is a namespace with a queue that falls ill.
 type ward struct {
+	sessions bool // some were registered
 	*testing.T
 	ctx    context.Context
 	set    *conn.Set
@@ -129,7 +130,11 @@ func ill(r *doctor.Report) map[string]int64 {
 func (w *ward) finds(want map[string]int64) *doctor.Report {
 	w.Helper()
 	r := w.examine()
-	if got := ill(r); !maps.Equal(got, want) {
+	got := ill(r)
+	if _, wanted := want["waiting-for-a-worker"]; w.sessions && !wanted {
+		delete(got, "waiting-for-a-worker") // they live for 2 s, which a slow machine may have let pass
+	}
+	if !maps.Equal(got, want) {
 		w.Errorf("found %v, want %v", got, want)
 		for _, f := range r.Findings {
 			w.Logf("%+v", f)
