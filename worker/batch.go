@@ -7,16 +7,18 @@ const spareBatches = 8
 
 // batchLocked makes room for n runs.
 func (w *Worker) batchLocked(n int) *batch {
-	var b *batch
+	best := -1 // the smallest, and none that is far too large: a job that runs for long keeps it
 	for i, spare := range w.spare {
-		if cap(spare.runs) >= n {
-			last := len(w.spare) - 1
-			b, w.spare[i], w.spare[last] = spare, w.spare[last], nil
-			w.spare = w.spare[:last]
-			break
+		if has := cap(spare.runs); has >= n && has <= 4*n+8 && (best < 0 || has < cap(w.spare[best].runs)) {
+			best = i
 		}
 	}
-	if b == nil {
+	var b *batch
+	if best >= 0 {
+		last := len(w.spare) - 1
+		b, w.spare[best], w.spare[last] = w.spare[best], w.spare[last], nil
+		w.spare = w.spare[:last]
+	} else {
 		b = &batch{runs: make([]run, n)}
 	}
 	b.runs, b.contexts, b.open, b.at = b.runs[:n], make([]jobContext, n), n, time.Now()

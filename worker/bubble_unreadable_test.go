@@ -149,6 +149,22 @@ func TestCorruptEnvelopeIsDeadAlone(t *testing.T) {
 	}
 }
 
+// It dies with its own record, not with that of the job that its executor had before.
+func TestCorruptEnvelopeKeepsItsRecord(t *testing.T) {
+	inBubble(t, func(e *env) {
+		failed, bad := e.add("job", queue.MaxAttempts(1)), e.add("job")
+		e.b.M.HSet(e.q.Key(keys.Jobs), string(bad[:]), "\x01\x00\x00")
+		r := newRig(func(context.Context, *queue.Job[queue.Raw]) error { return errors.New("of the other one") })
+		e.start(r.Mux, Config{Concurrency: 1})
+		e.drained(5 * time.Second)
+		e.wantState(failed, queue.DeadState)
+		s := e.wantState(bad, queue.DeadState)
+		if s.Attempts != 1 || len(s.Errors) != 1 || strings.Contains(s.Reason+s.Errors[0].Error, "of the other one") {
+			t.Errorf("%d attempts, reason %q, %+v", s.Attempts, s.Reason, s.Errors)
+		}
+	})
+}
+
 // A record that cannot be read is no reason to lose the job.
 func TestCorruptRecordIsDead(t *testing.T) {
 	inBubble(t, func(e *env) {

@@ -115,6 +115,7 @@ func (w *Worker) answered(ctx context.Context, lane int, round []*order, answers
 		switch {
 		case o.epoch != o.c.epoch:
 			w.releaseSlotsLocked(o, true)
+			clear(answers[i].Jobs) // their memory is used again
 		case err == nil:
 			w.answeredLocked(o, lane, &answers[i])
 		case errors.Is(err, broker.ErrLost) || errors.Is(err, broker.ErrStale):
@@ -202,10 +203,27 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 			w.waker.idle(c)
 		}
 	}
-	if len(a.Jobs) > 0 {
+	if n := len(a.Jobs); n > 0 {
 		w.claimedLocked(c, lane, a)
+		if lane == standing {
+			w.trimLocked(c, n)
+		}
 	}
 	w.startLocked()
+}
+
+// trimLocked gives back those of the last n jobs buffered that are too many by now: a standing claim reserves no slots, and
+// others may have taken them, or the queue a bound of its own.
+func (w *Worker) trimLocked(c *consumer, n int) {
+	over := w.running + len(w.buffer) + w.wanted - w.config.Concurrency - w.pace.prefetch
+	if c.limit > 0 {
+		over = max(over, c.running+c.buffered+c.wanted-c.limit)
+	}
+	if over = min(over, n); over <= 0 {
+		return
+	}
+	keep := len(w.buffer) - over
+	w.giveBackLocked(func(*run) bool { keep--; return keep < 0 })
 }
 
 // claimedLocked buffers a batch.

@@ -15,7 +15,7 @@ const (
 	maxClaim    = 250     // jobs a call
 	maxAcks     = 250     // acknowledgements a call
 	claimBytes  = 1 << 20 // of envelopes a call
-	ackBatch    = maxAcks // acknowledgements that are worth a call of their own
+	ackBatch    = 128     // acknowledgements that are worth a call of their own
 	ackDelay    = time.Millisecond
 	maxPrefetch = 1000
 )

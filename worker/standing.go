@@ -16,10 +16,11 @@ import (
 
 const (
 	// standFor is how long one stands, and how long after a wake-up one may begin to. A process that dies unnoticed, or
-	// stands still, with a claim standing takes the next job with it until its session expires; with a mere pop the token
+	// stands still, with a claim standing takes what it claims with it until its session expires; with a mere pop the token
 	// alone would be lost, which costs a heartbeat. And an idle process sends no more than it must.
 	standFor = time.Second
-	// standingClaim is how many jobs one claims at most; if more are there the lanes take them.
+	// standingClaim is how many jobs one claims at most; if more are there the lanes take them. It is 1 where crashes are
+	// told from bad luck after two: a process that stands still is one for each job that it took.
 	standingClaim = 32
 )
 
@@ -38,6 +39,14 @@ func (a *watch) stand(active []*consumer, wake []bool) *order {
 	defer w.mu.Unlock()
 	now := time.Now()
 	free := min(w.config.Concurrency-w.running-len(w.buffer)-w.wanted, standingClaim, 1+w.pace.measure(now))
+	if w.config.CrashLimit <= 2 || w.config.Strict && c != w.consumers[0] {
+		free = min(free, 1)
+	}
+	for _, other := range w.consumers {
+		if other != c && other.ready() { // its jobs' turn is the lanes' to decide
+			return nil
+		}
+	}
 	if free <= 0 || !c.active || c.maybe || c.paused || c.broken != nil || c.limit > 0 || w.quiet || w.stopping {
 		return nil
 	}
@@ -57,7 +66,7 @@ func (a *watch) learn(active []*consumer, token broker.Token, ok bool, err error
 		if a.expected = nil; len(active) == 1 || a.last == c {
 			a.expected = c
 		}
-		a.last, a.woken = c, time.Now()
+		a.last, a.woken, a.after = c, time.Now(), token.Place+1
 	}
 }
 
@@ -80,7 +89,7 @@ func (a *watch) popAndClaim(ctx context.Context, x *broker.Wait, o *order) (brok
 		w.answered(a.k.lasting, standing, []*order{o}, []broker.Exchanged{answer}, []error{nil})
 	} else {
 		w.mu.Lock()
-		if w.stopping {
+		if w.stopping || ctx.Err() != nil {
 			o.call.Want = 0 // if it was not carried out, it need not claim any more
 		}
 		w.mu.Unlock()
@@ -94,16 +103,19 @@ func (a *watch) popAndClaim(ctx context.Context, x *broker.Wait, o *order) (brok
 	return token, ok, err
 }
 
-// used is told that a token came with the answer to the claim for it: where there is more than that, the lanes go on, and
-// tell when there is nothing left, as after use.
+// used is told that a token came with the answer to the claim for it: where there is more than that and room for it, the
+// lanes go on, and tell when there is nothing left, as after use.
 func (a *watch) used(ctx context.Context, c *consumer) {
-	a.w.mu.Lock()
-	select {
-	case <-a.retry.C(): // of a time before the answer
-	default:
+	w := a.w
+	w.mu.Lock()
+	more := c.maybe && (c.wanted > 0 || c.ready() && w.config.Concurrency-w.running-len(w.buffer)-w.wanted > 0)
+	if more { // it tells of a call that is yet to be answered, or made
+		select {
+		case <-a.retry.C(): // of a time before
+		default:
+		}
 	}
-	more := c.maybe
-	a.w.mu.Unlock()
+	w.mu.Unlock()
 	if more {
 		a.pause(ctx, 100*time.Millisecond)
 	}

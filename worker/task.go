@@ -238,6 +238,10 @@ func (w *Worker) fail(r *run, err error) outcome {
 // version wrote it, left for workers that are newer too.
 func (t *task) unreadable(err error) outcome {
 	if !errors.Is(err, wire.ErrNewer) {
+		if t.s.Decode(t.r.state) != nil { // where the envelope is the unreadable one, what is here is still of the job before
+			t.s = wire.State{}
+		}
+		t.number = int(t.s.Attempts) + 1
 		return t.settle(verdict{kind: broker.Dead, failed: true}, err, "")
 	}
 	t.w.tellUnknown("(newer version)", t.r.c.name)

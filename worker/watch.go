@@ -21,6 +21,7 @@ type watch struct {
 	consumers []*consumer
 	turns     bool      // one queue at a time, for a second: their lists lie in different slots
 	turn      int       // whose is next
+	after     int       // the place behind the one whose wake token came last: used by Run alone
 	last      *consumer // whose wake token came last: used by Run alone, as the next two are
 	woken     time.Time // when it did
 	expected  *consumer // who is expected to have work next: a claim for it stands behind the pop; nil = nobody
@@ -128,7 +129,7 @@ func (a *watch) nextLocked() (next []*consumer) {
 
 // pop waits for a token, with a standing claim behind it where there is one.
 func (a *watch) pop(ctx context.Context, active []*consumer, wake []bool, from *broker.Broker, claim *order) (token broker.Token, ok bool, err error) {
-	x := broker.Wait{Timeout: blockFor, Queues: make([]*keys.Queue, len(active)), Wake: wake, Instance: a.w.instance}
+	x := broker.Wait{Timeout: blockFor, Queues: make([]*keys.Queue, len(active)), Wake: wake, First: a.after % len(active), Instance: a.w.instance}
 	for i, c := range active {
 		x.Queues[i] = c.keys
 	}

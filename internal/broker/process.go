@@ -63,6 +63,7 @@ type Wait struct {
 	Timeout  time.Duration // 0 = for ever
 	Queues   []*keys.Queue
 	Wake     []bool // for each of Queues
+	First    int    // whose wake list is looked at first, from 0: where several have tokens, they are served by turns
 	Instance string // of the process
 }
 
@@ -70,11 +71,13 @@ type Wait struct {
 func (x *Wait) lists() ([]string, []Token) {
 	lists := make([]string, 0, 2*len(x.Queues)+1)
 	places := make([]Token, 0, 2*len(x.Queues))
-	for i, q := range x.Queues {
-		if x.Wake[i] {
-			lists, places = append(lists, q.Key(keys.Wake)), append(places, Token{Place: i})
-		}
+	for i, q := range x.Queues { // these first: they are few, and their jobs have a time
 		lists, places = append(lists, q.Key(keys.Due)), append(places, Token{Place: i, Due: true})
+	}
+	for i := range x.Queues {
+		if i = (x.First + i) % len(x.Queues); x.Wake[i] {
+			lists, places = append(lists, x.Queues[i].Key(keys.Wake)), append(places, Token{Place: i})
+		}
 	}
 	return append(lists, x.Queues[0].Poke(x.Instance)), places
 }

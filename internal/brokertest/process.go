@@ -49,6 +49,24 @@ var processCases = []testCase{
 		e.must(err)
 		e.equal("workers", all, map[string]string{"a": "{3}"})
 	}},
+	{"process/due tokens first, queues by turns", func(e *env) {
+		other := e.queue("other")
+		for _, q := range []*keys.Queue{e.q, other} {
+			e.must(e.rdb.RPush(e.ctx, q.Key(keys.Wake), "1", "1", "1").Err())
+		}
+		e.must(e.rdb.RPush(e.ctx, other.Key(keys.Due), "1").Err())
+		for _, want := range []struct {
+			first int
+			token broker.Token
+		}{{0, broker.Token{Place: 1, Due: true}}, {0, broker.Token{Place: 0}}, {1, broker.Token{Place: 1}}} {
+			got, ok, err := e.b.Await(e.ctx, &broker.Wait{Timeout: time.Second, Queues: []*keys.Queue{e.q, other}, Wake: []bool{true, true},
+				First: want.first, Instance: "me"})
+			e.must(err)
+			if !ok || got != want.token {
+				e.Errorf("token %+v, %v, want %+v", got, ok, want.token)
+			}
+		}
+	}},
 	{"process/orders", func(e *env) {
 		order, level, err := e.b.Ordered(e.ctx, "a")
 		e.must(err)
