@@ -32,7 +32,7 @@ func (o *order) of(c *consumer) bool { return o != nil && o.c == c }
 func (a *watch) stand(active []*consumer, wake []bool) *order {
 	w, c := a.w, a.expected
 	i := slices.Index(active, c)
-	if i < 0 || !wake[i] || time.Since(a.woken) >= standFor || w.conn.Cluster() {
+	if i < 0 || !wake[i] || time.Since(a.woken) >= standFor || w.conn.Cluster() || w.pressed() {
 		return nil
 	}
 	w.mu.Lock()
