@@ -16,8 +16,8 @@ const (
 	stateDead      = "dead"
 )
 
-// memoryJobs is how many of each state are weighed at most: asynq keeps no more dead ones.
-const memoryJobs = 10_000
+// memoryJobs is how many of each state are weighed at most: asynq keeps 9,999 dead ones.
+const memoryJobs = 9_000
 
 // farAway is for how long a job is scheduled or kept, so that it still is when it is weighed.
 const farAway = time.Hour
