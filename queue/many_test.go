@@ -187,6 +187,7 @@ func TestEnqueueManyCancelledHalfWay(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c, p := behind(t, srv)
 		enqueue(t, c, email{"loads the script"}, queue.Queue("other"))
+		withExpress(t, c)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		enough, reason := redistest.Nth(10, scripts), errors.New("enough")
 		p.DropReply(func(cmd string, args []string) bool {
@@ -200,9 +201,11 @@ func TestEnqueueManyCancelledHalfWay(t *testing.T) {
 		if !errors.As(err, &batch) || !errors.Is(err, reason) {
 			t.Fatal(err)
 		}
-		created := 0
+		created, unknown := 0, 0
 		for i, r := range results {
 			switch {
+			case errors.Is(r.Err, queue.ErrOutcomeUnknown) && errors.Is(r.Err, reason) && created+unknown == i: // the machine stood still
+				unknown++
 			case r.Err == nil && created == i:
 				created++
 			case r.Err == nil:
@@ -211,10 +214,12 @@ func TestEnqueueManyCancelledHalfWay(t *testing.T) {
 				t.Fatalf("item %d: %v", i, r.Err)
 			}
 		}
-		if created < 1000 || created > 10_000 || batch.Failed != 50_000-created {
-			t.Errorf("%d created, %v", created, err)
+		if created < 1000 || created+unknown > 10_000 || batch.Failed != 50_000-created {
+			t.Errorf("%d created, %d unknown, %v", created, unknown, err)
 		}
-		expectOrder(t, c, "default", results)
+		if unknown == 0 {
+			expectOrder(t, c, "default", results)
+		}
 	})
 }
 
