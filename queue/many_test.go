@@ -48,6 +48,7 @@ func expectOrder(t testing.TB, c *queue.Client, name string, results []queue.Res
 func TestEnqueueManySizes(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c := open(t, srv.URL())
+		withExpress(t, c)
 		for _, n := range []int{1, 500, 501, 1000, 100_000} {
 			name := fmt.Sprint("n", n)
 			results, err := c.EnqueueMany(t.Context(), queue.Items(make([]email, n)), queue.Queue(name))
@@ -226,6 +227,8 @@ func TestEnqueueManyCancelledHalfWay(t *testing.T) {
 func TestEnqueueManyLostRepliesKeepOrder(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c, p := behind(t, srv)
+		enqueue(t, c, email{"loads the script"}, queue.Queue("other"))
+		withExpress(t, c)
 		p.DropReply(someOf(scripts))
 		results, err := c.EnqueueMany(t.Context(), queue.Items(make([]email, 20_000)))
 		if err != nil {
