@@ -197,6 +197,8 @@ func TestThreeSecondOutageInABatch(t *testing.T) {
 func TestServerDiesInABatch(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c, p := behind(t, srv)
+		enqueue(t, c, email{"loads the script"}, queue.Queue("other"))
+		withExpress(t, c)
 		killed := make(chan struct{})
 		die := redistest.Nth(9, scripts)
 		p.DropReply(func(cmd string, args []string) bool {

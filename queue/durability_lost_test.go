@@ -139,6 +139,7 @@ func TestDurabilityWritesBeforeItWaits(t *testing.T) {
 	c := open(t, srv.URL())
 	enqueue(t, c, email{"warm"}, queue.Durable(patient))
 	enqueue(t, c, email{"warm"})
+	withExpress(t, c)
 	seen := redistest.NewMonitor(t, srv)
 	enqueue(t, c, email{"confirmed"}, queue.Durable(patient))
 	if n := seen.Count("HSET"); n != 1 {

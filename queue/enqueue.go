@@ -64,7 +64,7 @@ func (l *lanes) share(ctx context.Context, item broker.Item, d Durability) error
 	}
 	if start && len(s.waiting) == 0 && d.none() { // it is alone, and in no need of anybody
 		l.mu.Unlock()
-		if l.client.express.Take(ctx) {
+		if l.client.express.Take() {
 			return l.alone(ctx, s, item)
 		}
 		l.mu.Lock()
@@ -200,7 +200,7 @@ func (l *lanes) send(ctx context.Context, items []broker.Item, d Durability) (ou
 // plainly is send of jobs that wait for nothing.
 func (l *lanes) plainly(ctx context.Context, stamp broker.Stamp, items []broker.Item) (outcomes []broker.Outcome, err error) {
 	start := time.Now()
-	if x := l.client.express; ctx.Err() == nil && x.Take(ctx) {
+	if x := l.client.express; ctx.Err() == nil && x.Take() {
 		outcomes, err = l.express(ctx, stamp, items)
 		x.Free()
 		if err == nil && outcomes != nil {

@@ -12,16 +12,17 @@ import (
 )
 
 // spareForExpress is how much of the connection budget must be left for workers and subscriptions.
-const spareForExpress = 6
+const spareForExpress = 8
 
-// newExpress is the connection for enqueue calls that have it to themselves, closed where there is none to be had.
+// newExpress is the connection for enqueue calls that have it to themselves, closed where there is none to be had: whether TLS
+// was ended by the other side cannot be seen without reading.
 func newExpress(set *conn.Set) *broker.Express {
-	if set.OneServer() && set.Left() > spareForExpress {
+	if set.OneServer() && !set.Encrypted() && set.Left() > spareForExpress {
 		if raw, err := set.Raw("enqueue"); err == nil {
-			return broker.NewExpress(func(ctx context.Context) (c net.Conn, err error) { return raw.Dial(ctx, "") }, set.ReadTimeout())
+			return broker.NewExpress(func(ctx context.Context) (net.Conn, error) { return raw.Dial(ctx, "") }, raw.Close, set.ReadTimeout())
 		}
 	}
-	x := broker.NewExpress(nil, 0)
+	x := broker.NewExpress(nil, func() {}, 0)
 	x.Close()
 	return x
 }
@@ -48,7 +49,7 @@ func (l *lanes) express(ctx context.Context, stamp broker.Stamp, items []broker.
 func (l *lanes) alone(ctx context.Context, s *sharing, item broker.Item) error {
 	one, start := l.take(), time.Now()
 	stamp, items := l.stamp(one), []broker.Item{item}
-	l.client.express.While(ctx)
+	l.client.express.While(ctx, 0)
 	outcomes, err := l.express(ctx, stamp, items)
 	l.client.express.Free()
 	away := errors.Is(outward(err), ErrUnavailable)

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,7 @@ func TestLoneCallerLeaves(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c, p := behind(t, srv)
 		enqueue(t, c, email{"loads the script"})
-		enqueue(t, c, email{"connects"})
+		withExpress(t, c)
 		left := errors.New("the caller has left")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		release := p.HoldReply(redistest.Once(scripts))
@@ -33,7 +34,7 @@ func TestLoneCallerLeaves(t *testing.T) {
 			t.Errorf("the job is not there: %v", err)
 		}
 		enqueue(t, c, email{"the way is free"})
-		expectReady(t, c, "default", 4)
+		expectReady(t, c, "default", 3)
 	})
 }
 
@@ -43,13 +44,13 @@ func TestLoneCallsAcrossARestart(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c, p := behind(t, srv)
 		enqueue(t, c, email{"loads the script"})
-		enqueue(t, c, email{"connects"})
 		for range 3 {
+			withExpress(t, c)
 			p.Cut()
 			redistest.WaitFor(t, soon, func() bool { return p.Connections() == 0 }, "the connections to end")
 			enqueue(t, c, email{"x"})
 		}
-		expectReady(t, c, "default", 5)
+		expectReady(t, c, "default", 4)
 	})
 }
 
@@ -59,6 +60,7 @@ func TestBatchWhoseScriptIsForgotten(t *testing.T) {
 		direct := redistest.Client(t, srv)
 		c, p := behind(t, srv)
 		enqueue(t, c, email{"loads the script"}, queue.Queue("other"))
+		withExpress(t, c)
 		third := redistest.Nth(3, scripts)
 		p.DropReply(func(cmd string, args []string) bool {
 			if third(cmd, args) {
@@ -86,4 +88,76 @@ func TestBatchAfterTheContextEnded(t *testing.T) {
 		}
 		expectReady(t, c, "default", 0)
 	})
+}
+
+// TestBatchEndsWithItsContext: a server that does not answer keeps nobody whose context has ended. What it answered before is
+// known, what was sent then is not.
+func TestBatchEndsWithItsContext(t *testing.T) {
+	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
+		p := redistest.NewProxy(t, srv.Addr())
+		c := open(t, "redis://"+p.Addr()+"?read_timeout=1h")
+		enqueue(t, c, email{"loads the script"}, queue.Queue("other"))
+		withExpress(t, c)
+		defer p.HoldRequest(redistest.Nth(3, scripts))()
+		reason := errors.New("enough")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var results []queue.Result
+		var err error
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			results, err = c.EnqueueMany(ctx, queue.Items(make([]email, 5000)))
+		}()
+		redistest.WaitFor(t, soon, func() bool { return p.Held() == 1 }, "a call to be held")
+		cancel(reason)
+		select {
+		case <-done:
+		case <-time.After(soon):
+			t.Fatal("it waits on")
+		}
+		if !errors.Is(err, queue.ErrOutcomeUnknown) || !errors.Is(err, reason) {
+			t.Errorf("the batch: %v", err)
+		}
+		const answered = 64 + 128
+		for i, r := range results {
+			unknown := errors.Is(r.Err, queue.ErrOutcomeUnknown) && errors.Is(r.Err, reason)
+			switch {
+			case i < answered && r.Err != nil, i == answered && !unknown, i > answered && r.Err == nil,
+				i == len(results)-1 && (unknown || !strings.HasPrefix(r.Err.Error(), "not sent: ")):
+				t.Fatalf("item %d: %v", i, r.Err)
+			}
+		}
+	})
+}
+
+// TestBatchThroughAFreshConnection: as long as nobody knows whether the server has the script, one call at a time is sent: it
+// could refuse the first and carry out the second, which another producer's script came before.
+func TestBatchThroughAFreshConnection(t *testing.T) {
+	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
+		direct := redistest.Client(t, srv)
+		c := open(t, srv.URL())
+		withExpress(t, c)
+		if err := errors.Join(direct.ScriptFlush(t.Context()).Err(), direct.ConfigResetStat(t.Context()).Err()); err != nil {
+			t.Fatal(err)
+		}
+		results, err := c.EnqueueMany(t.Context(), queue.Items(make([]email, 5000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expectOrder(t, c, "default", results)
+		// The express call's, and its second try's on a connection of the pool, which then brings the script.
+		if stats := direct.Info(t.Context(), "errorstats").Val(); !strings.Contains(stats, "errorstat_NOSCRIPT:count=2\r") {
+			t.Errorf("calls refused: %q", stats)
+		}
+	})
+}
+
+// TestExpressIsNotForTLS: such a connection could never be used, and takes nothing of the budget.
+func TestExpressIsNotForTLS(t *testing.T) {
+	t.Parallel()
+	s := redistest.NewSecure(t)
+	plain, secure := open(t, s.Server.URL()).Engine().Conn.Left(), open(t, s.URL(t)).Engine().Conn.Left()
+	if secure != plain+1 {
+		t.Errorf("%d connections are left, %d where there is no TLS", secure, plain)
+	}
 }

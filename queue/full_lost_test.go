@@ -43,6 +43,7 @@ func TestFullAfterALostRequest(t *testing.T) {
 		} {
 			c, p := impatient(t, srv)
 			enqueue(t, c, email{"warm"})
+			withExpress(t, c)
 			room, late := loseThenRefuse(t, srv, p)
 			if err := send(c); !errors.Is(err, queue.ErrRedisFull) || !errors.Is(err, queue.ErrOutcomeUnknown) {
 				t.Errorf("case %d: %v", i, err)

@@ -92,9 +92,10 @@ func (l *lanes) take() *lane {
 	return &lane{id: l.opened}
 }
 
-// give takes a lane back. One whose last call may still arrive somewhere is dropped instead: its numbers are not safe.
+// give takes a lane back. One whose last call may still arrive somewhere, or was answered by nothing that can be read, is
+// dropped instead: its numbers are not safe.
 func (l *lanes) give(one *lane, err error) {
-	if errors.Is(err, ErrOutcomeUnknown) {
+	if errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, broker.ErrBadReply) {
 		return
 	}
 	l.mu.Lock()

@@ -30,6 +30,7 @@ func TestLostRepliesCreateOnce(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c, p := behind(t, srv)
 		enqueue(t, c, email{"warm"})
+		withExpress(t, c)
 		p.DropReply(someOf(scripts))
 		for range 100 {
 			enqueue(t, c, email{"x"})
@@ -86,6 +87,7 @@ func TestLateDuplicateRequest(t *testing.T) {
 		p := redistest.NewProxy(t, srv.Addr())
 		c := open(t, "redis://"+p.Addr()+"?read_timeout=500ms")
 		enqueue(t, c, email{"warm"})
+		withExpress(t, c)
 		release := p.HoldRequest(redistest.Once(scripts))
 		enqueue(t, c, email{"late"})
 		enqueue(t, c, email{"newer, on the same lane"})
@@ -110,6 +112,7 @@ func TestLateDuplicateBatch(t *testing.T) {
 		p := redistest.NewProxy(t, srv.Addr())
 		c := open(t, "redis://"+p.Addr()+"?read_timeout=1s")
 		enqueue(t, c, email{"warm"})
+		withExpress(t, c)
 		release := p.HoldRequest(redistest.Nth(2, scripts))
 		if _, err := c.EnqueueMany(t.Context(), queue.Items(make([]email, 4000))); err != nil {
 			t.Fatal(err)

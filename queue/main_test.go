@@ -88,6 +88,12 @@ func behind(t testing.TB, srv *redisserver.Server) (*queue.Client, *redistest.Pr
 	return open(t, "redis://"+p.Addr()), p
 }
 
+// withExpress waits until a client has its express connection, which it makes in the background.
+func withExpress(t testing.TB, c *queue.Client) {
+	t.Helper()
+	redistest.WaitFor(t, soon, c.HasExpress, "the express connection")
+}
+
 // everywhere runs a test on real servers and on the embedded one under fake time.
 func everywhere(t *testing.T, run func(t *testing.T, c *queue.Client)) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) { run(t, open(t, srv.URL())) })

@@ -58,8 +58,10 @@ func (e *BatchError) Error() string {
 func (e *BatchError) Unwrap() error { return e.First }
 
 // EnqueueMany adds 1 to 1,000,000 jobs through pipelined calls, with a result for each in the same order; the options
-// hold for every item, an item's own come after them. Jobs of one queue keep their order. It is not one transaction: a
-// part may be created when another fails, and the results say which. The error is nil when all were created, and
+// hold for every item, an item's own come after them. Jobs of one queue keep their order, also where calls are sent again; only
+// where somebody has Redis forget its scripts (SCRIPT FLUSH) in the middle of a batch, and another producer brings them back in
+// that moment, some may stand behind later ones. It is not one transaction: a part may be created when another fails, and the
+// results say which. The error is nil when all were created, and
 // confirmed where they have a Durability, else a *BatchError, or ErrInvalid for a batch of no or too many items.
 //
 // Jobs that travel together wait together, for the strictest of their Durability; each is judged by its own.
@@ -69,7 +71,7 @@ func (c *Client) EnqueueMany(ctx context.Context, items []Item, options ...Optio
 	}
 	results := make([]Result, len(items))
 	m := &many{client: c, ctx: ctx, results: results}
-	if ctx.Err() == nil && c.express.Take(ctx) {
+	if ctx.Err() == nil && c.express.Take() {
 		m.stream(items, options)
 	} else {
 		m.pipelines(items, options)

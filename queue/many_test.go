@@ -48,6 +48,7 @@ func expectOrder(t testing.TB, c *queue.Client, name string, results []queue.Res
 func TestEnqueueManySizes(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c := open(t, srv.URL())
+		withExpress(t, c)
 		for _, n := range []int{1, 500, 501, 1000, 100_000} {
 			name := fmt.Sprint("n", n)
 			results, err := c.EnqueueMany(t.Context(), queue.Items(make([]email, n)), queue.Queue(name))
@@ -187,6 +188,7 @@ func TestEnqueueManyCancelledHalfWay(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c, p := behind(t, srv)
 		enqueue(t, c, email{"loads the script"}, queue.Queue("other"))
+		withExpress(t, c)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		enough, reason := redistest.Nth(10, scripts), errors.New("enough")
 		p.DropReply(func(cmd string, args []string) bool {
@@ -200,9 +202,11 @@ func TestEnqueueManyCancelledHalfWay(t *testing.T) {
 		if !errors.As(err, &batch) || !errors.Is(err, reason) {
 			t.Fatal(err)
 		}
-		created := 0
+		created, unknown := 0, 0
 		for i, r := range results {
 			switch {
+			case errors.Is(r.Err, queue.ErrOutcomeUnknown) && errors.Is(r.Err, reason) && created+unknown == i: // the machine stood still
+				unknown++
 			case r.Err == nil && created == i:
 				created++
 			case r.Err == nil:
@@ -211,16 +215,20 @@ func TestEnqueueManyCancelledHalfWay(t *testing.T) {
 				t.Fatalf("item %d: %v", i, r.Err)
 			}
 		}
-		if created < 1000 || created > 10_000 || batch.Failed != 50_000-created {
-			t.Errorf("%d created, %v", created, err)
+		if created < 1000 || created+unknown > 10_000 || batch.Failed != 50_000-created {
+			t.Errorf("%d created, %d unknown, %v", created, unknown, err)
 		}
-		expectOrder(t, c, "default", results)
+		if unknown == 0 {
+			expectOrder(t, c, "default", results)
+		}
 	})
 }
 
 func TestEnqueueManyLostRepliesKeepOrder(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c, p := behind(t, srv)
+		enqueue(t, c, email{"loads the script"}, queue.Queue("other"))
+		withExpress(t, c)
 		p.DropReply(someOf(scripts))
 		results, err := c.EnqueueMany(t.Context(), queue.Items(make([]email, 20_000)))
 		if err != nil {

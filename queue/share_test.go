@@ -95,6 +95,7 @@ func TestAloneIsOneCallWithoutDelay(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		c := open(t, srv.URL())
 		enqueue(t, c, email{"first use: writes the queue's name, loads the script"})
+		withExpress(t, c)
 		m := redistest.NewMonitor(t, srv)
 		for range 10 {
 			enqueue(t, c, email{"alone"})

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"time"
 
 	"github.com/tidemill/tidemill/internal/broker"
 )
@@ -14,6 +15,8 @@ const (
 	streamItems = 256
 	// window is how many calls of a stream may be without an answer.
 	window = 8
+	// grace is for how long answers are awaited once the context has ended: of what was sent most are known in a moment.
+	grace = 100 * time.Millisecond
 )
 
 // stream is the express connection for one EnqueueMany: chunks are sent as they are made, while Redis carries out those
@@ -36,6 +39,7 @@ type flown struct {
 // stream makes the calls of the batch on the express connection, which is taken.
 func (m *many) stream(items []Item, options []Option) {
 	s := &stream{many: m, x: m.client.express, items: firstChunk}
+	s.x.While(m.ctx, grace)
 	defer func() { // also where a Kind or Codec of the caller's panics
 		if s.x != nil {
 			s.x.Free()
@@ -45,7 +49,7 @@ func (m *many) stream(items []Item, options []Option) {
 	s.settleAll()
 }
 
-// settleAll awaits every answer, also where the context has ended: what became of the calls is known in a moment.
+// settleAll awaits every answer, for a moment also where the context has ended.
 func (s *stream) settleAll() {
 	for len(s.flown) > 0 {
 		s.receive()
@@ -75,7 +79,7 @@ func (s *stream) send(ch *chunk) {
 	s.flown = append(s.flown, f)
 	if err := s.x.Send(ch.lanes.keys, f.stamp, ch.items); err != nil {
 		s.fail(err)
-	} else if len(s.flown) > window {
+	} else if len(s.flown) > window || !s.x.Knows() { // by a server that may not have the script one call at a time is refused
 		if s.receive(); len(s.again) > 0 {
 			s.settleAll() // before what comes later: order is kept
 		}

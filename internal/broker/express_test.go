@@ -3,11 +3,15 @@ package broker
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/internal/redistest"
 )
 
 // answering is an Express whose server answers the calls so, one after the other, and then closes.
@@ -36,17 +40,25 @@ func answering(t *testing.T, answers ...string) (*Express, func() (outcomes []Ou
 	}()
 	x := NewExpress(func(ctx context.Context) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
-	}, 0)
+	}, func() {}, 0)
 	t.Cleanup(x.Close)
-	if !x.Take(t.Context()) {
-		t.Skip("this system's connections cannot be looked at: there is no express")
-	}
+	taken(t, x)
 	q, stamp, items := batch(t, 2)
 	return x, func() ([]Outcome, bool, error) {
 		if err := x.Send(q, stamp, items); err != nil {
 			t.Fatal(err)
 		}
 		return x.Receive()
+	}
+}
+
+// taken takes the connection once it is there.
+func taken(t *testing.T, x *Express) {
+	t.Helper()
+	closed := func() bool { x.mu.Lock(); defer x.mu.Unlock(); return x.closed }
+	redistest.WaitFor(t, time.Minute, func() bool { return x.Take() || closed() }, "the connection")
+	if closed() {
+		t.Skip("this system's connections cannot be looked at: there is no express")
 	}
 }
 
@@ -89,7 +101,7 @@ func TestExpressRefusesOtherAnswers(t *testing.T) {
 		if outcomes, answered, err := call(); err == nil || answered || outcomes != nil || errors.As(err, new(redis.Error)) {
 			t.Errorf("%q: %v, %v, %v", answer, outcomes, answered, err)
 		}
-		if x.Free(); x.Take(t.Context()) {
+		if x.Free(); x.conn != nil || !x.next.After(time.Now().Add(-time.Minute)) {
 			t.Errorf("%q: it is used on", answer)
 		}
 	}
@@ -97,14 +109,125 @@ func TestExpressRefusesOtherAnswers(t *testing.T) {
 
 // One has it at a time, and nobody once it is closed.
 func TestExpressHasOneHolder(t *testing.T) {
-	x, _ := answering(t)
-	if x.Take(t.Context()) {
+	x, _ := answering(t, "")
+	if x.Take() {
 		t.Error("two have it")
 	}
 	x.Free()
+	taken(t, x)
+	x.Free()
 	x.Close()
 	x.Close()
-	if x.Take(t.Context()) {
+	if x.Take() {
 		t.Error("it is closed and taken")
+	}
+}
+
+// The deadline of the last call passes while nobody calls: that does not end the connection.
+func TestExpressIsKeptWhileIdle(t *testing.T) {
+	const created = "*2\r\n$16\r\n1700000000000000\r\n$0\r\n\r\n"
+	x, call := answering(t, created, created)
+	x.timeout = time.Minute
+	if _, answered, err := call(); !answered || err != nil {
+		t.Fatal(answered, err)
+	}
+	first := x.conn
+	if err := first.SetDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	x.Free()
+	x.used = time.Now().Add(-time.Minute)
+	if !x.Take() || x.conn != first {
+		t.Fatal("it was given up")
+	}
+	if _, answered, err := call(); !answered || err != nil {
+		t.Error(answered, err)
+	}
+}
+
+// Nobody waits for a connection: one is made beside the callers, at a time, and Close ends it.
+func TestNobodyWaitsForExpress(t *testing.T) {
+	dials, released := make(chan struct{}, 10), false
+	x := NewExpress(func(ctx context.Context) (net.Conn, error) {
+		dials <- struct{}{}
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}, func() { released = true }, 0)
+	for range 3 {
+		if x.Take() {
+			t.Error("there is none")
+		}
+	}
+	<-dials
+	x.Close()
+	if x.Take() || len(dials) > 0 || !released {
+		t.Errorf("taken after Close, %d more were made, or (%v) it is not given back", len(dials), released)
+	}
+}
+
+// A connection that was made while Close came is closed, and one that cannot be looked at is the last.
+func TestExpressThatComesToNothing(t *testing.T) {
+	for name, end := range map[string]func(x *Express){"closed meanwhile": (*Express).shut, "cannot be looked at": func(*Express) {}} {
+		here, there := net.Pipe()
+		dialled, released := make(chan struct{}), make(chan struct{}, 10)
+		x := NewExpress(func(context.Context) (net.Conn, error) { <-dialled; return here, nil }, func() { released <- struct{}{} }, 0)
+		x.Take()
+		end(x)
+		close(dialled)
+		if _, err := there.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if <-released; x.Take() {
+			t.Errorf("%s: taken", name)
+		}
+		x.Close()
+	}
+}
+
+// A caller who leaves ends the connection, and does not keep the others from the next one.
+func TestWhoLeavesExpress(t *testing.T) {
+	x, _ := answering(t, "", "")
+	q, stamp, items := batch(t, 1)
+	ctx, leave := context.WithCancel(t.Context())
+	x.While(ctx, 0)
+	if err := x.Send(q, stamp, items); err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	if _, answered, err := x.Receive(); answered || err == nil {
+		t.Errorf("answered %v, %v", answered, err)
+	}
+	if x.Free(); x.conn != nil || x.next.After(time.Now()) {
+		t.Errorf("the next one is made in %v", time.Until(x.next))
+	}
+}
+
+// A server that says that it does not serve, as one that is a replica now, is left. Other refusals mean the call.
+func TestExpressLeavesWhoDoesNotServe(t *testing.T) {
+	for answer, left := range map[string]bool{"-READONLY You can't write against a read only replica.": true, "-LOADING Redis is loading": true,
+		"-MASTERDOWN Link with MASTER is down": true, "-NOSCRIPT No matching script.": false, "-STALE lane is at 9": false, "-OOM command not allowed": false} {
+		x, call := answering(t, answer+"\r\n", "")
+		first := x.conn
+		before := time.Now()
+		if _, answered, err := call(); !answered || err == nil {
+			t.Errorf("%s: %v, %v", answer, answered, err)
+		}
+		if x.Free(); left && (x.conn != nil || x.next.Before(before.Add(redialAfter))) || !left && x.conn != first {
+			t.Errorf("%s: left: %v, and for %v", answer, x.conn != first, x.next.Sub(before))
+		}
+	}
+}
+
+// Whether the server knows the script is asked anew of each connection.
+func TestExpressKnowsTheScript(t *testing.T) {
+	x, call := answering(t, "-NOSCRIPT No matching script.\r\n", "*2\r\n$16\r\n1700000000000000\r\n$0\r\n\r\n")
+	for _, want := range []bool{false, true} {
+		if _, answered, _ := call(); !answered || x.Knows() != want {
+			t.Errorf("answered: %v, knows: %v, want %v", answered, x.Knows(), want)
+		}
+	}
+	x.away = true
+	if x.Free(); x.Knows() {
+		t.Error("of a connection that is gone")
 	}
 }

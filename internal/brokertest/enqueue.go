@@ -2,6 +2,7 @@ package brokertest
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -9,6 +10,29 @@ import (
 	"github.com/tidemill/tidemill/internal/broker"
 	"github.com/tidemill/tidemill/internal/keys"
 )
+
+// rawEnqueue is a call as it is sent: EVAL, the script, 7 keys, producer, lane, seq, ids, dues, an envelope.
+func (e *env) rawEnqueue() []any {
+	pipe := e.rdb.TxPipeline()
+	e.b.EnqueueTx(e.ctx, pipe, e.q, e.stamp(), []broker.Item{item(1, 0)})
+	args := slices.Clone(pipe.Cmds()[0].Args())
+	pipe.Discard()
+	if len(args) != 3+7+6 || args[2] != 7 {
+		e.Fatalf("a call of %d arguments, keys: %v", len(args), args[2])
+	}
+	return args
+}
+
+// malformed is what makes calls that no producer of this version sends.
+var malformed = map[string]func(args []any) []any{
+	"a seq that is no number": func(args []any) []any { args[3+7+2] = "1.5"; return args },
+	"an empty seq":            func(args []any) []any { args[3+7+2] = ""; return args },
+	"too few keys":            func(args []any) []any { args[2] = 5; return slices.Delete(args, 3+5, 3+7) },
+	"the 23 keys of old": func(args []any) []any {
+		args[2] = 23
+		return slices.Insert(args, 3+7, slices.Repeat([]any{args[3]}, 16)...)
+	},
+}
 
 var enqueueCases = []testCase{
 	{"enqueue/first in first out", func(e *env) {
@@ -135,8 +159,14 @@ var enqueueCases = []testCase{
 	}},
 	{"enqueue/malformed calls", func(e *env) {
 		before := e.dump()
+		for name, change := range malformed {
+			if err := e.rdb.Do(e.ctx, change(e.rawEnqueue())...).Err(); err == nil || !strings.HasPrefix(err.Error(), "BADCALL") {
+				e.Errorf("%s: %v", name, err)
+			}
+		}
 		for name, items := range map[string][]broker.Item{
 			"no items":     nil,
+			"1001 items":   make([]broker.Item, broker.MaxBatch+1),
 			"negative due": {{ID: id(1), Envelope: envelope(1, 0), Due: broker.Due{At: -5}}},
 		} {
 			if _, err := e.b.Enqueue(e.ctx, e.q, e.stamp(), items); err == nil || !strings.HasPrefix(err.Error(), "BADCALL") {

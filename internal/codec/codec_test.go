@@ -58,6 +58,28 @@ func TestWays(t *testing.T) {
 	}
 }
 
+// A type that contains itself is looked at once; the minute stands for ever.
+func TestTypesWithoutEnd(t *testing.T) {
+	for into, want := range map[reflect.Type]way{
+		reflect.TypeFor[Forest](): slow, reflect.TypeFor[Levels](): slow, reflect.TypeFor[Circle](): slow, reflect.TypeFor[[]Forest](): slow,
+		reflect.TypeFor[map[string]*Levels](): slow, reflect.TypeFor[**Circle](): slow, reflect.TypeFor[forests](): fast,
+	} {
+		got := make(chan way, 1)
+		go func() { got <- wayOf(into) }()
+		select {
+		case how := <-got:
+			if how != want {
+				t.Errorf("%v: %d, want %d", into, how, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%v is looked at for ever", into)
+		}
+	}
+	same(t, []byte("null"), reflect.TypeFor[Circle]())
+	same(t, []byte(`{"a":{"b":null,"c":{}}}`), reflect.TypeFor[Forest]())
+	same(t, []byte(`[[],null,[[]]]`), reflect.TypeFor[Levels]())
+}
+
 // What is in the target already stays where encoding/json leaves it.
 func TestIntoWhatIsThere(t *testing.T) {
 	type all struct {

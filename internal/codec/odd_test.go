@@ -168,6 +168,15 @@ type (
 		H loud[[]int]
 		T []level
 	}
+	Forest  map[string]Forest // these contain themselves
+	Levels  []Levels
+	Circle  *Circle // of which encoding/json reads null alone: anything else it goes on reading
+	forests struct {
+		A Forest
+		B Levels
+		C map[string][]Forest
+		D *Forest
+	}
 	library struct {
 		A big.Int
 		B *big.Float
@@ -206,6 +215,7 @@ var oddTypes = []reflect.Type{
 	reflect.TypeFor[library](), reflect.TypeFor[any](), reflect.TypeFor[tree](), reflect.TypeFor[refused](), reflect.TypeFor[[]refused](),
 	reflect.TypeFor[generic[json.RawMessage]](), reflect.TypeFor[generic[*int]](), reflect.TypeFor[generic[generic[string]]](),
 	reflect.TypeFor[shout](), reflect.TypeFor[*keeper](), reflect.TypeFor[map[string]next](), reflect.TypeFor[struct{}](),
+	reflect.TypeFor[Forest](), reflect.TypeFor[Levels](), reflect.TypeFor[[]Forest](), reflect.TypeFor[map[string]*Levels](), reflect.TypeFor[forests](),
 	reflect.TypeFor[json.Number](), reflect.TypeFor[[]byte](), reflect.TypeFor[fmt.Stringer](), reflect.TypeFor[func()](),
 }
 

@@ -56,9 +56,13 @@ func wayOf(t reflect.Type) way {
 	return w
 }
 
-// loose tells whether a type is made of interfaces, maps and slices alone, which encoding/json reads as quickly.
+// maxLoose is how many types are looked at, one within the other: some contain themselves (type Tree map[string]Tree).
+const maxLoose = 32
+
+// loose tells whether a type is made of interfaces, maps and slices alone, which encoding/json reads as quickly, or is nested so
+// deeply that nothing else can be told of it.
 func loose(t reflect.Type) bool {
-	for {
+	for range maxLoose {
 		switch t.Kind() {
 		case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 			if trusted[t] {
@@ -69,6 +73,7 @@ func loose(t reflect.Type) bool {
 			return t.Kind() == reflect.Interface
 		}
 	}
+	return true
 }
 
 // plain tells whether a type and all that it holds is read alike by both: what is not known to be is not.

@@ -40,6 +40,14 @@ func (s *Set) Raw(name string) (*Raw, error) {
 // connection that is held has to be let go when another server takes over, and a client that was passed in has its own hooks.
 func (s *Set) OneServer() bool { return s.owned && s.cluster == nil && !s.bySentinel }
 
+// Encrypted tells whether connections speak TLS.
+func (s *Set) Encrypted() bool {
+	if s.cluster != nil {
+		return s.cluster.TLSConfig != nil
+	}
+	return s.single.TLSConfig != nil
+}
+
 // Close gives the share back; connections are their holders' to close. Closing twice is fine.
 func (r *Raw) Close() {
 	r.once.Do(func() {
