@@ -241,7 +241,7 @@ func TestScriptHeaders(t *testing.T) {
 }
 
 // options are upper-case words in the scripts that are no answers.
-var options = []string{"WITHSCORES", "WITHVALUES", "LIMIT", "COUNT", "ZCARD", "HLEN", "LLEN", "WRONGTYPE", "READY", "SUSPECT",
+var options = []string{"WITHSCORES", "WITHVALUES", "LIMIT", "COUNT", "ZCARD", "HLEN", "LLEN", "WRONGTYPE", "READONLY", "READY", "SUSPECT",
 	"RUNNING"}
 
 // check holds the words of a header against those of the script.
