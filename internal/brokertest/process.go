@@ -50,7 +50,7 @@ var processCases = []testCase{
 		e.equal("workers", all, map[string]string{"a": "{3}"})
 	}},
 	{"process/due tokens first, queues by turns", func(e *env) {
-		other := e.queue("other")
+		other := e.queue("other22918") // in the slot of q: a blocking pop in a Cluster must not span slots
 		for _, q := range []*keys.Queue{e.q, other} {
 			e.must(e.rdb.RPush(e.ctx, q.Key(keys.Wake), "1", "1", "1").Err())
 		}
