@@ -144,11 +144,11 @@ func TestBatchThroughAFreshConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		expectOrder(t, c, "default", results)
 		// The express call's, and its second try's on a connection of the pool, which then brings the script.
 		if stats := direct.Info(t.Context(), "errorstats").Val(); !strings.Contains(stats, "errorstat_NOSCRIPT:count=2\r") {
 			t.Errorf("calls refused: %q", stats)
 		}
+		expectOrder(t, c, "default", results)
 	})
 }
 
