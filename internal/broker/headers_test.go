@@ -242,7 +242,7 @@ func TestScriptHeaders(t *testing.T) {
 
 // options are upper-case words in the scripts that are no answers.
 var options = []string{"WITHSCORES", "WITHVALUES", "LIMIT", "COUNT", "ZCARD", "HLEN", "LLEN", "WRONGTYPE", "READY", "SUSPECT",
-	"RUNNING"}
+	"RUNNING", "READONLY"}
 
 // check holds the words of a header against those of the script.
 func (h *header) check(t *testing.T) {
@@ -272,6 +272,7 @@ func (h *header) check(t *testing.T) {
 		"EXPIRED":  strings.Contains(h.body, "'EXPIRED "),
 		"BADCALL":  strings.Contains(h.body, "'BADCALL "),
 		"OOM":      strings.Contains(h.body, "error_reply(r.err)"),
+		"READONLY": strings.Contains(h.body, "'READONLY'"),
 	}
 	for word, raised := range raises {
 		if raised != slices.Contains(errors, word) {
