@@ -5,7 +5,7 @@
 --       ms = Unix time), envelope...
 -- RETURNS: now_us, outcomes ('' = all created; else a letter each: c created, d duplicate, x duplicate of a cancelled
 --          job whose list entry is still there, e not an envelope, or the nil id)
--- ERRORS: STALE, WRONGKEY, OOM, BADCALL
+-- ERRORS: STALE, WRONGKEY, OOM, READONLY, BADCALL
 if #KEYS < 6 or #KEYS > 16 then -- of another version, whose keys stand elsewhere
   return redis.error_reply('BADCALL ' .. #KEYS .. ' keys')
 end
