@@ -212,20 +212,6 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 	w.startLocked()
 }
 
-// trimLocked gives back those of the last n jobs buffered that are too many by now: a standing claim reserves no slots, and
-// others may have taken them, or the queue a bound of its own.
-func (w *Worker) trimLocked(c *consumer, n int) {
-	over := w.running + len(w.buffer) + w.wanted - w.config.Concurrency - w.pace.prefetch
-	if c.limit > 0 {
-		over = max(over, c.running+c.buffered+c.wanted-c.limit)
-	}
-	if over = min(over, n); over <= 0 {
-		return
-	}
-	keep := len(w.buffer) - over
-	w.giveBackLocked(func(*run) bool { keep--; return keep < 0 })
-}
-
 // claimedLocked buffers a batch.
 func (w *Worker) claimedLocked(c *consumer, lane int, a *broker.Exchanged) {
 	b := w.batchLocked(len(a.Jobs))

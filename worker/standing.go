@@ -120,3 +120,17 @@ func (a *watch) used(ctx context.Context, c *consumer) {
 		a.pause(ctx, 100*time.Millisecond)
 	}
 }
+
+// trimLocked gives back those of the last n jobs buffered that are too many by now: a standing claim reserves no slots, and
+// others may have taken them, or the queue a bound of its own.
+func (w *Worker) trimLocked(c *consumer, n int) {
+	over := w.running + len(w.buffer) + w.wanted - w.config.Concurrency - w.pace.prefetch
+	if c.limit > 0 {
+		over = max(over, c.running+c.buffered+c.wanted-c.limit)
+	}
+	if over = min(over, n); over <= 0 {
+		return
+	}
+	keep := len(w.buffer) - over
+	w.giveBackLocked(func(*run) bool { keep--; return keep < 0 })
+}
