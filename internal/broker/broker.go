@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/script"
 )
 
 // Broker issues the transitions of one namespace over one client. It holds no state and is safe for concurrent use.
@@ -25,13 +26,9 @@ type Broker struct {
 
 // New makes a broker over a client, which stays the caller's to close.
 func New(rdb redis.UniversalClient, space keys.Space) *Broker {
-	inner := rdb
-	if w, ok := rdb.(interface{ Unwrap() redis.UniversalClient }); ok {
-		inner = w.Unwrap()
-	}
-	single, plain := inner.(*redis.Client)
-	cluster, _ := inner.(*redis.ClusterClient)
-	return &Broker{rdb: rdb, space: space, decodes: !plain, cluster: cluster, single: single, plain: new(atomic.Bool)}
+	single, _ := script.Inner(rdb).(*redis.Client)
+	cluster, _ := script.Inner(rdb).(*redis.ClusterClient)
+	return &Broker{rdb: rdb, space: space, decodes: script.Decodes(rdb), cluster: cluster, single: single, plain: new(atomic.Bool)}
 }
 
 // With is the same broker over another client of the same server.
@@ -50,13 +47,13 @@ func (b *Broker) Space() keys.Space { return b.space }
 
 // call is one script call that may be sent alone, in a pipeline, or again by its source.
 type call struct {
-	script *script
+	script *transition
 	args   []any // EVALSHA, digest, number of keys, keys..., ARGV...
 	marked bool  // EVALSHA_RO instead
 }
 
 // newCall starts a call on a queue's fixed keys and further ones; ARGV is appended to its args.
-func newCall(s *script, q *keys.Queue, room int, more ...string) *call {
+func newCall(s *transition, q *keys.Queue, room int, more ...string) *call {
 	fixed := q.Boxed()
 	c := &call{script: s, args: make([]any, 0, 3+len(fixed)+len(more)+room)}
 	c.args = append(c.args, "EVALSHA", s.boxed, len(fixed)+len(more))
@@ -71,7 +68,7 @@ func (c *call) arg(values ...any) { c.args = append(c.args, values...) }
 
 // bySource makes the call carry its script's text: for servers that forgot it, and where no retry is possible.
 func (c *call) bySource() {
-	c.args[1] = c.script.source
+	c.args[1] = c.script.Source
 	if c.args[0] = "EVAL"; c.marked {
 		c.args[0] = "EVAL_RO"
 	}
@@ -82,62 +79,32 @@ func (c *call) mark(marked bool) {
 	if c.marked = marked; marked {
 		c.args[0] = "EVALSHA_RO"
 	} else {
-		c.args[0], c.args[1] = "EVALSHA", c.script.digest
+		c.args[0], c.args[1] = "EVALSHA", c.script.Digest
 	}
 }
 
-// command is a call on its way through go-redis, and where its undecoded reply gathers (nil where the client decodes).
-type command struct {
-	redis.Cmder
-	raw *sink
-}
+// reply is a script's answer.
+type reply = script.Reply
 
-// decodedCmd is a command that the client decodes, and follows redirections with, but never sends again by itself once
-// it may have been carried out: whether it was is for the caller to tell, who repeats it where that is safe.
-type decodedCmd struct{ *redis.Cmd }
-
-// NoRetry is what go-redis asks.
-func (decodedCmd) NoRetry() bool { return true }
+// command is a call on its way through go-redis.
+type command struct{ script.Command }
 
 func (b *Broker) command(ctx context.Context, c *call) command {
-	if b.decodes {
-		return command{Cmder: decodedCmd{redis.NewCmd(ctx, c.args...)}}
-	}
-	raw := newSink(&c.script.replySize)
-	return command{Cmder: redis.NewRawWriteToCmd(ctx, raw, c.args...), raw: raw}
+	return command{script.NewCommand(ctx, b.decodes, &c.script.replySize, c.args...)}
 }
 
 // answer reads the outcome of a processed command.
-func (cmd command) answer(err error) (*reply, error) {
-	if err == nil {
-		err = cmd.Err()
-	}
-	if err != nil {
-		var fromServer redis.Error
-		if errors.As(err, &fromServer) {
-			return nil, typed(err.Error())
-		}
-		return nil, err
-	}
-	var raw []byte
-	if cmd.raw != nil {
-		raw = cmd.raw.bytes()
-	} else if decoded, ok := cmd.Cmder.(decodedCmd); ok {
-		raw = appendRESP(nil, decoded.Val())
-	}
-	if len(raw) > 2 && raw[0] == '-' {
-		return nil, typed(strings.TrimSuffix(string(raw[1:]), "\r\n"))
-	}
-	return &reply{b: raw}, nil
-}
+func (cmd command) answer(err error) (*reply, error) { return answered(cmd.Answer(err)) }
 
 // piped reads the outcome of a command of a pipeline, whose first error is given.
-func (cmd command) piped(execErr error) (*reply, error) {
-	err := cmd.Err()
-	if cmd.raw != nil && err == nil && len(cmd.raw.b) == 0 {
-		err = execErr // the pipeline broke before it came to this call
+func (cmd command) piped(execErr error) (*reply, error) { return answered(cmd.Piped(execErr)) }
+
+func answered(r *reply, err error) (*reply, error) {
+	var fromServer redis.Error
+	if errors.As(err, &fromServer) {
+		err = typed(err.Error())
 	}
-	return cmd.answer(err)
+	return r, err
 }
 
 // do sends one call and answers its reply, sending the source where the server does not know the script.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tidemill/tidemill/internal/keys"
 	"github.com/tidemill/tidemill/internal/loop"
+	"github.com/tidemill/tidemill/internal/script"
 )
 
 // Confirm says what is waited for behind enqueue calls. The zero value waits for nothing.
@@ -59,7 +60,7 @@ func (w Confirm) slice(ctx context.Context, left time.Duration) int64 {
 // reads.
 func mark(ctx context.Context, pipe redis.Pipeliner, q *keys.Queue) *redis.Cmd {
 	cmd := redis.NewCmd(ctx, "HSET", q.Key(keys.Meta), "mark", "1")
-	_ = pipe.Process(ctx, decodedCmd{cmd}) // queues it; errors come with Exec
+	_ = pipe.Process(ctx, script.Decoded{Cmd: cmd}) // queues it; errors come with Exec
 	return cmd
 }
 
@@ -68,11 +69,11 @@ func (w Confirm) append(ctx context.Context, pipe redis.Pipeliner, ms int64) wai
 	var cmds waits
 	if w.Replicas > 0 {
 		cmds.wait = redis.NewCmd(ctx, "WAIT", w.Replicas, ms)
-		_ = pipe.Process(ctx, decodedCmd{cmds.wait})
+		_ = pipe.Process(ctx, script.Decoded{Cmd: cmds.wait})
 	}
 	if w.Synced {
 		cmds.sync = redis.NewCmd(ctx, "WAITAOF", 1, w.SyncedReplicas, ms)
-		_ = pipe.Process(ctx, decodedCmd{cmds.sync})
+		_ = pipe.Process(ctx, script.Decoded{Cmd: cmds.sync})
 	}
 	return cmds
 }
@@ -153,8 +154,7 @@ func (b *Broker) confirmed(ctx context.Context, rdb *redis.Client, batches []Bat
 		if want.BySource {
 			calls[i].bySource()
 		}
-		raw := newSink(&enqueueScript.replySize)
-		cmds[i] = command{Cmder: redis.NewRawWriteToCmd(ctx, raw, calls[i].args...), raw: raw}
+		cmds[i] = command{script.NewCommand(ctx, false, &enqueueScript.replySize, calls[i].args...)}
 		_ = pipe.Process(ctx, cmds[i].Cmder) // queues it; errors come with Exec
 	}
 	marked := mark(ctx, pipe, batches[places[0]].Queue)

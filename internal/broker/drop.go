@@ -20,8 +20,8 @@ func (b *Broker) Drop(ctx context.Context, q *keys.Queue) (ok bool, alive int, e
 	if err != nil {
 		return false, 0, err
 	}
-	alive = int(r.number())
-	return word == "OK", alive, r.err
+	alive = int(r.Number())
+	return word == "OK", alive, r.Err
 }
 
 // RemoveQueue takes a queue's name off the listings. A queue that was used again meanwhile stays: its name is put back.

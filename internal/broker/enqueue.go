@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/script"
 	"github.com/tidemill/tidemill/internal/wire"
 )
 
@@ -71,7 +72,7 @@ func (b *Broker) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, q *keys.Qu
 	cmd := redis.NewCmd(ctx, c.args...)
 	_ = pipe.Process(ctx, cmd) // queues it; errors come with Exec
 	return func() ([]Outcome, error) {
-		r, err := command{Cmder: decodedCmd{cmd}}.answer(nil)
+		r, err := command{script.Command{Cmder: script.Decoded{Cmd: cmd}}}.answer(nil)
 		if err != nil {
 			return nil, err
 		}
@@ -163,7 +164,7 @@ func enqueueCall(q *keys.Queue, stamp Stamp, items []Item) *call {
 func appendEnqueue(dst []byte, q *keys.Queue, stamp Stamp, items []Item) []byte {
 	places, n, delayed := callKeys(items)
 	dst = strconv.AppendInt(append(dst, '*'), int64(3+n+5+len(items)), 10)
-	dst = append(append(append(dst, "\r\n$7\r\nEVALSHA\r\n$40\r\n"...), enqueueScript.digest...), '\r', '\n')
+	dst = append(append(append(dst, "\r\n$7\r\nEVALSHA\r\n$40\r\n"...), enqueueScript.Digest...), '\r', '\n')
 	dst = appendBulkNumber(dst, uint64(n))
 	for _, place := range places[:n] {
 		key := q.Key(place)
@@ -186,14 +187,14 @@ func appendEnqueue(dst []byte, q *keys.Queue, stamp Stamp, items []Item) []byte 
 }
 
 func enqueued(r *reply, n int) ([]Outcome, error) {
-	r.array()
-	r.number()
-	words := r.bytes()
+	r.Array()
+	r.Number()
+	words := r.Bytes()
 	if len(words) != 0 && len(words) != n {
-		r.fail("outcomes and items differ in number")
+		r.Fail("outcomes and items differ in number")
 	}
-	if r.err != nil {
-		return nil, r.err
+	if r.Err != nil {
+		return nil, r.Err
 	}
 	out := make([]Outcome, n)
 	for i := range out {

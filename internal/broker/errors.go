@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/tidemill/tidemill/internal/conn"
+	"github.com/tidemill/tidemill/internal/script"
 )
 
 var (
@@ -18,25 +19,12 @@ var (
 	// ErrExpired says that an operator's call arrived too late to be carried out; nothing was done.
 	ErrExpired = errors.New("the call arrived too late and was not carried out")
 	// ErrBadReply says that Redis answered something that no script of ours answers.
-	ErrBadReply = errors.New("unexpected reply from redis")
+	ErrBadReply = script.ErrBadReply
 )
 
 // KeyTypeError says that a key holds another type than ours: nothing was moved, and the queue can't work until the key
 // is renamed or deleted.
-type KeyTypeError struct{ Key string }
-
-func (e *KeyTypeError) Error() string {
-	return fmt.Sprintf("key %q holds another type than Tidemill's; rename or delete it, nothing was changed", e.Key)
-}
-
-// serverError is an error reply that has no type of its own.
-type serverError string
-
-func (e serverError) Error() string { return string(e) }
-
-// RedisError marks it as an answer of the server, as go-redis does, so that callers can tell it from a broken
-// connection.
-func (e serverError) RedisError() {}
+type KeyTypeError = script.KeyTypeError
 
 // typed turns the text of an error reply into an error that callers can tell apart. OOM texts may carry a script's
 // name and line, so they are looked for and not matched.
@@ -53,10 +41,10 @@ func typed(text string) error {
 	case "WRONGKEY":
 		return &KeyTypeError{Key: rest}
 	case "OOM":
-		return fmt.Errorf("%w: %w", ErrFull, serverError(text))
+		return fmt.Errorf("%w: %w", ErrFull, script.Error(text))
 	}
 	if strings.Contains(text, "OOM command not allowed") {
-		return fmt.Errorf("%w: %w", ErrFull, serverError(text))
+		return fmt.Errorf("%w: %w", ErrFull, script.Error(text))
 	}
-	return serverError(text)
+	return script.Error(text)
 }

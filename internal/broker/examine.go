@@ -44,13 +44,13 @@ func (x *Examiner) read(ctx context.Context) error {
 }
 
 // call runs a script that declares what every session runs. The sessions are read once, and again when they changed.
-func (x *Examiner) call(ctx context.Context, s *script, args ...any) (r *reply, word string, err error) {
+func (x *Examiner) call(ctx context.Context, s *transition, args ...any) (r *reply, word string, err error) {
 	r, _, word, err = x.timed(ctx, s, args...)
 	return r, word, err
 }
 
 // timed is call with the server's time (us).
-func (x *Examiner) timed(ctx context.Context, s *script, args ...any) (r *reply, nowUS int64, word string, err error) {
+func (x *Examiner) timed(ctx context.Context, s *transition, args ...any) (r *reply, nowUS int64, word string, err error) {
 	for try := range sessionTries {
 		if x.sessions == nil || try > 0 {
 			if err := x.read(ctx); err != nil {
@@ -70,10 +70,10 @@ func (x *Examiner) timed(ctx context.Context, s *script, args ...any) (r *reply,
 		if err != nil {
 			return nil, 0, "", err
 		}
-		r.array()
-		nowUS = r.number()
-		if word := r.text(); word != "CHANGED" {
-			return r, nowUS, word, r.err
+		r.Array()
+		nowUS = r.Number()
+		if word := r.Text(); word != "CHANGED" {
+			return r, nowUS, word, r.Err
 		}
 	}
 	return nil, 0, "", fmt.Errorf("queue %q: its sessions changed %d times while they were read; try again", x.q.Name(), sessionTries)
@@ -162,22 +162,22 @@ func (x *Examiner) facts(ctx context.Context, key, of string, args ...any) (out 
 		return out, err
 	}
 	out.NowMS = now / 1000
-	out.Next = Spot{At: r.text(), Mark: r.text()}
+	out.Next = Spot{At: r.Text(), Mark: r.Text()}
 	out.Done = out.Next.At == "0" && word == "OK"
-	out.Bytes = int(r.number())
-	out.Books = Books{Ghosts: r.text(), SuspectGhosts: r.text()}
-	raw := r.bytes()
-	if r.err == nil && len(raw)%factSize != 0 {
-		r.fail("facts are cut off")
+	out.Bytes = int(r.Number())
+	out.Books = Books{Ghosts: r.Text(), SuspectGhosts: r.Text()}
+	raw := r.Bytes()
+	if r.Err == nil && len(raw)%factSize != 0 {
+		r.Fail("facts are cut off")
 	}
 	out.Facts = make([]Fact, len(raw)/factSize)
 	for i := range out.Facts {
 		out.Facts[i].read(raw[factSize*i:])
 	}
-	for range r.array() {
-		out.Odd = append(out.Odd, r.text())
+	for range r.Array() {
+		out.Odd = append(out.Odd, r.Text())
 	}
-	return out, r.err
+	return out, r.Err
 }
 
 func packed(ids []uuid.UUID) []byte {

@@ -108,44 +108,44 @@ func appendRuns(dst []byte, claims []Claim) []byte {
 }
 
 func (out *Exchanged) read(r *reply, x *Exchange) error {
-	values := r.array()
-	out.NowUS = r.number()
-	word := string(r.bytes())
+	values := r.Array()
+	out.NowUS = r.Number()
+	word := string(r.Bytes())
 	out.More, out.Paused = word == "MORE", word == "PAUSED"
-	out.Left = r.flag()
-	out.Suspects = int(r.number())
-	if refused := r.text(); refused != "" {
+	out.Left = r.Flag()
+	out.Suspects = int(r.Number())
+	if refused := r.Text(); refused != "" {
 		for place := range strings.SplitSeq(refused, ",") {
 			n, err := strconv.Atoi(place)
 			if err != nil || n < 0 || n >= len(x.Done)+len(x.Kept) {
-				r.fail("refused acks are named by their place")
-				return r.err
+				r.Fail("refused acks are named by their place")
+				return r.Err
 			}
 			out.Refused = append(out.Refused, n)
 		}
 	}
-	out.Suspect = r.number() > 0
-	token := r.number()
-	ids := r.bytes()
+	out.Suspect = r.Number() > 0
+	token := r.Number()
+	ids := r.Bytes()
 	n := len(ids) / 16
-	if envelopes := r.array(); values != 10 || envelopes != n {
-		r.fail("jobs and ids differ in number")
-		return r.err
+	if envelopes := r.Array(); values != 10 || envelopes != n {
+		r.Fail("jobs and ids differ in number")
+		return r.Err
 	}
 	all := slices.Grow(x.Room[:0], n)[:n]
 	for i := range all {
-		all[i] = Claimed{Claim: Claim{ID: uuid.UUID(ids[16*i : 16*i+16]), Token: token + int64(i)}, Envelope: r.bytes()}
+		all[i] = Claimed{Claim: Claim{ID: uuid.UUID(ids[16*i : 16*i+16]), Token: token + int64(i)}, Envelope: r.Bytes()}
 	}
-	if records := r.array(); records == n {
+	if records := r.Array(); records == n {
 		for i := range all {
-			if record := r.bytes(); len(record) > 0 {
+			if record := r.Bytes(); len(record) > 0 {
 				all[i].State = record
 			}
 		}
 	}
 	// A batch that is answered again may have lost a job to an operator's repair.
 	out.Jobs = slices.DeleteFunc(all, func(c Claimed) bool { return c.ID == uuid.Nil })
-	return r.err
+	return r.Err
 }
 
 // Verdict is how a claim ends other than in success.
@@ -193,15 +193,15 @@ func (b *Broker) Fail(ctx context.Context, q *keys.Queue, session string, lane i
 	if err != nil {
 		return nil, err
 	}
-	r.array()
-	r.number()
-	words := r.bytes()
-	if r.err == nil && len(words) != len(items) {
-		r.fail("outcomes and items differ in number")
+	r.Array()
+	r.Number()
+	words := r.Bytes()
+	if r.Err == nil && len(words) != len(items) {
+		r.Fail("outcomes and items differ in number")
 	}
 	out := make([]Settled, len(items))
 	for i := range words[:min(len(words), len(items))] {
 		out[i] = Settled(words[i])
 	}
-	return out, r.err
+	return out, r.Err
 }

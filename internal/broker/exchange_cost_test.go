@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/script"
 )
 
 // answerOf is an exchange's reply with n jobs of 270 bytes, as a server sends it.
@@ -17,7 +18,7 @@ func answerOf(n int) []byte {
 		ids += string(id[:])
 		envelopes = append(envelopes, fmt.Sprintf("%0270d", i))
 	}
-	return appendRESP(nil, []any{"1800000000000000", "OK", int64(1), int64(0), "", int64(0), "1800000000000000", ids, envelopes, []any{}})
+	return script.AppendRESP(nil, []any{"1800000000000000", "OK", int64(1), int64(0), "", int64(0), "1800000000000000", ids, envelopes, []any{}})
 }
 
 // exchangeOf acknowledges and wants n jobs.
@@ -39,7 +40,7 @@ func exchangeOf(t testing.TB, n int) *Exchange {
 
 func readAnswer(t testing.TB, raw []byte, x *Exchange) {
 	var out Exchanged
-	if err := out.read(&reply{b: raw}, x); err != nil || len(out.Jobs) != len(x.Done) {
+	if err := out.read(&reply{B: raw}, x); err != nil || len(out.Jobs) != len(x.Done) {
 		t.Fatalf("%d jobs, %v", len(out.Jobs), err)
 	}
 }

@@ -46,7 +46,7 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 		return nil, true, err
 	}
 	x.knows = true
-	outcomes, err = enqueued(&reply{b: raw}, n)
+	outcomes, err = enqueued(&reply{B: raw}, n)
 	return outcomes, true, err
 }
 

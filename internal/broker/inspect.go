@@ -27,9 +27,9 @@ func (b *Broker) Get(ctx context.Context, q *keys.Queue, id uuid.UUID) (Found, e
 	if err != nil {
 		return Found{}, err
 	}
-	f := Found{NowUS: now, State: State(word), Score: r.number(), Session: r.text(), Cancel: r.number()}
-	f.Envelope, f.Record, f.Result = r.bytes(), r.bytes(), r.bytes()
-	return f, r.err
+	f := Found{NowUS: now, State: State(word), Score: r.Number(), Session: r.Text(), Cancel: r.Number()}
+	f.Envelope, f.Record, f.Result = r.Bytes(), r.Bytes(), r.Bytes()
+	return f, r.Err
 }
 
 // Counts is how many jobs a queue has in each state, and its totals by name.
@@ -45,13 +45,13 @@ func (b *Broker) Counts(ctx context.Context, q *keys.Queue) (Counts, error) {
 	if err != nil {
 		return Counts{}, err
 	}
-	c := Counts{Ready: r.number(), Scheduled: r.number(), Running: r.number(), Dead: r.number(), Finished: r.number(),
-		Suspects: r.number(), Paused: r.flag(), Totals: make(map[string]int64)}
-	for len(r.b) > 0 && r.err == nil {
-		name := r.text()
-		c.Totals[name] = r.number()
+	c := Counts{Ready: r.Number(), Scheduled: r.Number(), Running: r.Number(), Dead: r.Number(), Finished: r.Number(),
+		Suspects: r.Number(), Paused: r.Flag(), Totals: make(map[string]int64)}
+	for len(r.B) > 0 && r.Err == nil {
+		name := r.Text()
+		c.Totals[name] = r.Number()
 	}
-	return c, r.err
+	return c, r.Err
 }
 
 // Peeked is what stands at the head of a queue. Since is since when the longest waiting of the first jobs waits (ms): the
@@ -70,13 +70,13 @@ func (b *Broker) Peek(ctx context.Context, q *keys.Queue) (Peeked, error) {
 	if err != nil {
 		return Peeked{}, err
 	}
-	r.array()
-	p := Peeked{NowUS: r.number(), NextDue: r.number(), Sessions: int(r.number())}
-	for len(r.b) > 0 && r.err == nil {
-		envelope, record := r.bytes(), r.bytes()
+	r.Array()
+	p := Peeked{NowUS: r.Number(), NextDue: r.Number(), Sessions: int(r.Number())}
+	for len(r.B) > 0 && r.Err == nil {
+		envelope, record := r.Bytes(), r.Bytes()
 		if since := wire.WaitingSince(envelope, record); since > 0 && (p.Since == 0 || since < p.Since) {
 			p.Since = since
 		}
 	}
-	return p, r.err
+	return p, r.Err
 }

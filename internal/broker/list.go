@@ -56,32 +56,32 @@ func (b *Broker) List(ctx context.Context, q *keys.Queue, state State, count int
 		c := newCall(listScript, q, len(args))
 		c.arg(args...)
 		if r, err = b.do(ctx, c); err == nil {
-			r.array()
-			now, word, err = r.number(), r.text(), r.err
+			r.Array()
+			now, word, err = r.Number(), r.Text(), r.Err
 		}
 	}
 	if err != nil {
 		return Page{}, err
 	}
 	page := Page{Done: word == "DONE"}
-	page.Next = Place{Priority: int(r.number()), At: r.number(), Mark: r.text(), Last: r.number()}
+	page.Next = Place{Priority: int(r.Number()), At: r.Number(), Mark: r.Text(), Last: r.Number()}
 	if state == StateSuspect {
 		state = StateReady
 	}
-	for len(r.b) > 0 && r.err == nil {
-		place := Place{Priority: page.Next.Priority, At: r.number(), Mark: r.text(), Last: r.number()}
+	for len(r.B) > 0 && r.Err == nil {
+		place := Place{Priority: page.Next.Priority, At: r.Number(), Mark: r.Text(), Last: r.Number()}
 		if len(place.Mark) < 16 {
-			r.fail("a job has an id of 16 bytes")
+			r.Fail("a job has an id of 16 bytes")
 			break
 		}
 		one := Listed{ID: uuid.UUID([]byte(place.Mark[:16])), Place: place, Found: Found{NowUS: now, State: state}}
 		if state != StateReady {
 			one.Score = place.At
 		}
-		one.Session, one.Cancel, one.Envelope, one.Record = r.text(), r.number(), r.bytes(), r.bytes()
+		one.Session, one.Cancel, one.Envelope, one.Record = r.Text(), r.Number(), r.Bytes(), r.Bytes()
 		page.Jobs = append(page.Jobs, one)
 	}
-	return page, r.err
+	return page, r.Err
 }
 
 // number is a script's argument, empty for 0.

@@ -49,7 +49,7 @@ func (x *Examiner) Requeue(ctx context.Context, dry bool, ids []uuid.UUID, recor
 	return x.mend(ctx, requeueScript, dry, ids, record)
 }
 
-func (x *Examiner) mend(ctx context.Context, s *script, dry bool, ids []uuid.UUID, more ...any) ([]Mended, error) {
+func (x *Examiner) mend(ctx context.Context, s *transition, dry bool, ids []uuid.UUID, more ...any) ([]Mended, error) {
 	until, err := x.until(ctx, dry)
 	if err != nil {
 		return nil, err
@@ -58,11 +58,11 @@ func (x *Examiner) mend(ctx context.Context, s *script, dry bool, ids []uuid.UUI
 	if err != nil {
 		return nil, err
 	}
-	out := []Mended(r.text())
-	if r.err == nil && len(out) != len(ids) {
-		r.fail("outcomes and jobs differ in number")
+	out := []Mended(r.Text())
+	if r.Err == nil && len(out) != len(ids) {
+		r.Fail("outcomes and jobs differ in number")
 	}
-	return out, r.err
+	return out, r.Err
 }
 
 // Stand is where a list entry was seen: in the list at a place of the fixed keys, so far from its end.
@@ -139,13 +139,13 @@ func (x *Examiner) Recount(ctx context.Context, dry bool, numbers []Number) ([]M
 	if err != nil {
 		return nil, err
 	}
-	r.array()
-	r.number()
-	out := []Mended(r.text())
-	if r.err == nil && len(out) != len(numbers) {
-		r.fail("outcomes and numbers differ in number")
+	r.Array()
+	r.Number()
+	out := []Mended(r.Text())
+	if r.Err == nil && len(out) != len(numbers) {
+		r.Fail("outcomes and numbers differ in number")
 	}
-	return out, r.err
+	return out, r.Err
 }
 
 // Adopted is what adopt did with a session, or would do.
@@ -171,10 +171,10 @@ func (x *Examiner) Adopt(ctx context.Context, dry bool, session string, far, ttl
 	if err != nil {
 		return "", 0, err
 	}
-	r.array()
-	r.number()
-	word := r.text()
-	return Adopted(word), r.number(), r.err
+	r.Array()
+	r.Number()
+	word := r.Text()
+	return Adopted(word), r.Number(), r.Err
 }
 
 // Aside renames a key that does not hold the type that it should.
@@ -188,15 +188,15 @@ func (b *Broker) Aside(ctx context.Context, dry bool, key, to, kind string) (Men
 		until = ms
 	}
 	c := &call{script: asideScript}
-	c.arg("EVALSHA", asideScript.digest, 2, key, to, until, kind)
+	c.arg("EVALSHA", asideScript.Digest, 2, key, to, until, kind)
 	r, err := b.do(ctx, c)
 	if err != nil {
 		return 0, err
 	}
-	r.array()
-	r.number()
-	if r.text() == "OK" {
-		return MendDone, r.err
+	r.Array()
+	r.Number()
+	if r.Text() == "OK" {
+		return MendDone, r.Err
 	}
-	return MendSound, r.err
+	return MendSound, r.Err
 }

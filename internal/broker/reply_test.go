@@ -9,60 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/tidemill/tidemill/internal/script"
 )
-
-func TestReplyReads(t *testing.T) {
-	r := &reply{b: []byte("*7\r\n:42\r\n$2\r\n-7\r\n$0\r\n\r\n+OK\r\n$4\r\na\r\nb\r\n:1\r\n*0\r\n")}
-	if n := r.array(); n != 7 {
-		t.Errorf("array of %d", n)
-	}
-	if a, b, c := r.number(), r.number(), r.number(); a != 42 || b != -7 || c != 0 {
-		t.Errorf("numbers %d, %d, %d", a, b, c)
-	}
-	if word, bin := r.text(), r.bytes(); word != "OK" || string(bin) != "a\r\nb" {
-		t.Errorf("strings %q, %q", word, bin)
-	}
-	if !r.flag() || r.array() != 0 || r.err != nil || len(r.b) != 0 {
-		t.Errorf("the end: %v, %q left", r.err, r.b)
-	}
-	if n := r.number(); n != 0 || !errors.Is(r.err, ErrBadReply) {
-		t.Errorf("beyond the end: %d, %v", n, r.err)
-	}
-}
-
-func TestReplyRefuses(t *testing.T) {
-	number := func(r *reply) { r.number() }
-	text := func(r *reply) { r.bytes() }
-	array := func(r *reply) { r.array() }
-	for _, c := range []struct {
-		raw  string
-		read func(*reply)
-	}{
-		{"", number}, {":", number}, {":1", number}, {":x\r\n", number}, {"$1\r\nx\r\n", number}, {"_\r\n", number},
-		{"*1\r\n", text}, {"$5\r\nabc\r\n", text}, {"$-1\r\n", text}, {"$\r\n", text}, {"$3\r\nabc", text},
-		{"$9223372036854775807\r\nabc\r\n", text}, {"$99999999999999999999\r\n", text}, {"\n", text},
-		{"$1\r\n", array}, {"*-1\r\n", array}, {"*4611686018427387904\r\n:1\r\n", array}, {"*2\r\n:1", array},
-	} {
-		r := &reply{b: []byte(c.raw)}
-		if c.read(r); !errors.Is(r.err, ErrBadReply) {
-			t.Errorf("%q: %v", c.raw, r.err)
-		}
-	}
-}
-
-// What a decoding client hands over must read as what a plain client does.
-func TestReplyOfDecodingClients(t *testing.T) {
-	raw := appendRESP(nil, []any{int64(5), "a\r\nb", []any{"x", int64(-1), []any{}}, ""})
-	if want := "*4\r\n:5\r\n$4\r\na\r\nb\r\n*3\r\n$1\r\nx\r\n:-1\r\n*0\r\n$0\r\n\r\n"; string(raw) != want {
-		t.Errorf("got %q, want %q", raw, want)
-	}
-	for _, odd := range []any{nil, 1.5, true, map[any]any{}} {
-		r := &reply{b: appendRESP(nil, odd)}
-		if r.bytes(); !errors.Is(r.err, ErrBadReply) {
-			t.Errorf("%v: %v", odd, r.err)
-		}
-	}
-}
 
 func TestTypedErrors(t *testing.T) {
 	for _, c := range []struct {
@@ -95,7 +44,7 @@ func TestEnqueuedReply(t *testing.T) {
 		"*2\r\n$1\r\n5\r\n$4\r\ncdxe\r\n": "",
 		"*2\r\n$1\r\n5\r\n":               "",
 	} {
-		out, err := enqueued(&reply{b: []byte(raw)}, 3)
+		out, err := enqueued(&reply{B: []byte(raw)}, 3)
 		if string(out) != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", raw, out, err)
 		}
@@ -111,13 +60,13 @@ func exchangeReply(ids int) []byte {
 		envelopes, records = append(envelopes, fmt.Sprint("envelope", i)), append(records, "")
 	}
 	out[7], out[8], out[9] = packed, envelopes, records
-	return appendRESP(nil, out)
+	return script.AppendRESP(nil, out)
 }
 
 func TestExchangedReply(t *testing.T) {
 	x := &Exchange{Done: make([]Claim, 2)}
 	var out Exchanged
-	if err := out.read(&reply{b: exchangeReply(3)}, x); err != nil {
+	if err := out.read(&reply{B: exchangeReply(3)}, x); err != nil {
 		t.Fatal(err)
 	}
 	if out.NowUS != 1795000000000000 || !out.More || out.Paused || !out.Left || out.Suspects != 2 || !out.Suspect {
@@ -132,12 +81,12 @@ func TestExchangedReply(t *testing.T) {
 	raw := exchangeReply(3)
 	for n := range raw {
 		var cut Exchanged
-		if err := cut.read(&reply{b: raw[:n:n]}, x); !errors.Is(err, ErrBadReply) {
+		if err := cut.read(&reply{B: raw[:n:n]}, x); !errors.Is(err, ErrBadReply) {
 			t.Fatalf("cut at %d: %v", n, err)
 		}
 	}
 	var odd Exchanged
-	if err := odd.read(&reply{b: exchangeReply(3)}, &Exchange{}); !errors.Is(err, ErrBadReply) {
+	if err := odd.read(&reply{B: exchangeReply(3)}, &Exchange{}); !errors.Is(err, ErrBadReply) {
 		t.Errorf("outcomes for acks that nobody sent: %v", err)
 	}
 }
@@ -145,9 +94,9 @@ func TestExchangedReply(t *testing.T) {
 func FuzzReply(f *testing.F) {
 	f.Add(exchangeReply(0), 2)
 	f.Add(exchangeReply(3), 2)
-	f.Add(appendRESP(nil, []any{"OK", "9", int64(1), int64(0), "5", "", []any{"s"}, []any{string(make([]byte, 16)), "7"}, int64(1),
+	f.Add(script.AppendRESP(nil, []any{"OK", "9", int64(1), int64(0), "5", "", []any{"s"}, []any{string(make([]byte, 16)), "7"}, int64(1),
 		[]any{string(make([]byte, 16)), "7"}, int64(0)}), 1)
-	f.Add(appendRESP(nil, []any{"WRONGKEY x"}), 0)
+	f.Add(script.AppendRESP(nil, []any{"WRONGKEY x"}), 0)
 	f.Add([]byte("*4611686018427387904\r\n$9223372036854775807\r\n"), 1)
 	f.Add([]byte("*1\r\n*99999999\r\n"), 3)
 	f.Fuzz(func(t *testing.T, raw []byte, n int) {
@@ -155,12 +104,12 @@ func FuzzReply(f *testing.F) {
 		before := bytes.Clone(raw)
 		var out Exchanged
 		var pulse Pulse
-		pulsed := &reply{b: raw}
+		pulsed := &reply{B: raw}
 		pulse.read(pulsed)
-		claims := &reply{b: raw}
+		claims := &reply{B: raw}
 		readClaims(claims)
-		outcomes, enqueueErr := enqueued(&reply{b: raw}, n)
-		for _, err := range []error{out.read(&reply{b: raw}, &Exchange{Done: make([]Claim, n)}), pulsed.err, claims.err, enqueueErr} {
+		outcomes, enqueueErr := enqueued(&reply{B: raw}, n)
+		for _, err := range []error{out.read(&reply{B: raw}, &Exchange{Done: make([]Claim, n)}), pulsed.Err, claims.Err, enqueueErr} {
 			if err != nil && !errors.Is(err, ErrBadReply) {
 				t.Errorf("untyped error %v", err)
 			}

@@ -1,61 +1,49 @@
 package broker
 
 import (
-	"crypto/sha1"
 	"embed"
-	"encoding/hex"
 	"sync/atomic"
+
+	"github.com/tidemill/tidemill/internal/script"
 )
 
 //go:embed lua/*.lua
 var sources embed.FS
 
-// script is one transition: its source behind what it shares with others, and the digest by which the server caches it.
-type script struct {
-	name, source, digest string
-	boxed                any          // digest, as a command takes it
-	reads                bool         // it writes nothing, so that a replica may run it
-	replySize            atomic.Int64 // of the last reply that was large, bytes: what to make room for
+// transition is one script and what calls of it need.
+type transition struct {
+	script.Script
+	boxed     any          // digest, as a command takes it
+	reads     bool         // it writes nothing, so that a replica may run it
+	replySize atomic.Int64 // of the last reply that was large, bytes: what to make room for
 }
 
 // names has every script's name by its digest.
 var names = map[string]string{}
 
 // load reads a worker's or an operator's script.
-func load(name string) *script {
-	return newScript(name, read("basics")+read("prelude")+read("moves")+read(name))
-}
+func load(name string) *transition { return newTransition(name, "basics", "prelude", "moves") }
 
 // loadReading is load for a script that writes nothing.
-func loadReading(name string) *script {
+func loadReading(name string) *transition {
 	s := load(name)
 	s.reads = true
 	return s
 }
 
 // loadAlone reads a script that needs the basics alone: what producers in other languages send must stay small.
-func loadAlone(name string) *script { return newScript(name, read("basics")+read(name)) }
+func loadAlone(name string) *transition { return newTransition(name, "basics") }
 
 // loadMending reads a script of the doctor.
-func loadMending(name string) *script {
-	return newScript(name, read("basics")+read("prelude")+read("moves")+read("mending")+read(name))
+func loadMending(name string) *transition {
+	return newTransition(name, "basics", "prelude", "moves", "mending")
 }
 
-func newScript(name, source string) *script {
-	s := &script{name: name, source: source}
-	sum := sha1.Sum([]byte(s.source))
-	s.digest = hex.EncodeToString(sum[:])
-	s.boxed = s.digest
-	names[s.digest] = name
+func newTransition(name string, shared ...string) *transition {
+	s := &transition{Script: script.Load(sources, name, shared...)}
+	s.boxed = s.Digest
+	names[s.Digest] = name
 	return s
-}
-
-func read(name string) string {
-	b, err := sources.ReadFile("lua/" + name + ".lua")
-	if err != nil {
-		panic(err) // embedded at build time: it cannot be missing
-	}
-	return string(b)
 }
 
 var (

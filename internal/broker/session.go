@@ -82,7 +82,7 @@ const beatsAtOnce = 16
 
 func (b *Broker) heartbeat(ctx context.Context, ttl time.Duration, beats []Beat) (int64, []Pulse, error) {
 	c := &call{script: heartbeatScript}
-	c.arg("EVALSHA", heartbeatScript.digest, len(beats)*(keys.Fixed+2))
+	c.arg("EVALSHA", heartbeatScript.Digest, len(beats)*(keys.Fixed+2))
 	for _, beat := range beats {
 		for _, key := range beat.Queue.Fixed() {
 			c.arg(key)
@@ -97,20 +97,20 @@ func (b *Broker) heartbeat(ctx context.Context, ttl time.Duration, beats []Beat)
 	if err != nil {
 		return 0, nil, err
 	}
-	if n := r.array(); n != len(beats)+1 {
-		r.fail("one answer a session")
+	if n := r.Array(); n != len(beats)+1 {
+		r.Fail("one answer a session")
 	}
-	now := r.number()
+	now := r.Number()
 	pulses := make([]Pulse, len(beats))
 	for i := range pulses {
 		pulses[i].read(r)
 	}
-	return now, pulses, r.err
+	return now, pulses, r.Err
 }
 
 func (p *Pulse) read(r *reply) {
-	n := r.array()
-	switch word := r.text(); word {
+	n := r.Array()
+	switch word := r.Text(); word {
 	case "OK":
 	case "BYE":
 		p.Gone = true
@@ -122,27 +122,27 @@ func (p *Pulse) read(r *reply) {
 	if n == 1 {
 		return
 	}
-	p.Token, p.Claimable, p.Paused = r.number(), r.flag(), r.flag()
-	p.NextDue, p.NextExpiry = r.number(), r.number()
-	for range r.array() {
-		p.Expired = append(p.Expired, r.text())
+	p.Token, p.Claimable, p.Paused = r.Number(), r.Flag(), r.Flag()
+	p.NextDue, p.NextExpiry = r.Number(), r.Number()
+	for range r.Array() {
+		p.Expired = append(p.Expired, r.Text())
 	}
 	p.Cancels = readClaims(r)
-	p.Running = int(r.number())
+	p.Running = int(r.Number())
 	p.Page = readClaims(r)
-	p.Sweep = r.flag()
+	p.Sweep = r.Flag()
 }
 
 func readClaims(r *reply) []Claim {
-	n := r.array() / 2
+	n := r.Array() / 2
 	if n == 0 {
 		return nil
 	}
 	out := make([]Claim, 0, n)
 	for range n {
-		id, token := r.bytes(), r.number()
+		id, token := r.Bytes(), r.Number()
 		if len(id) != 16 {
-			r.fail("an id has 16 bytes")
+			r.Fail("an id has 16 bytes")
 			return nil
 		}
 		out = append(out, Claim{ID: uuid.UUID(id), Token: token})
@@ -179,19 +179,19 @@ func (b *Broker) Recover(ctx context.Context, q *keys.Queue, session string, ttl
 	if err != nil {
 		return Recovery{}, err
 	}
-	r.array()
-	r.number()
-	word := r.text()
+	r.Array()
+	r.Number()
+	word := r.Text()
 	out := Recovery{More: word == "MORE", Wait: word == "WAIT"}
-	out.Moved, out.Suspects, out.Dead = int(r.number()), int(r.number()), int(r.number())
-	letters, ids := r.bytes(), r.bytes()
-	if n := r.array(); r.err == nil && (n != len(letters) || 16*n != len(ids)) {
-		r.fail("jobs and ids differ in number")
+	out.Moved, out.Suspects, out.Dead = int(r.Number()), int(r.Number()), int(r.Number())
+	letters, ids := r.Bytes(), r.Bytes()
+	if n := r.Array(); r.Err == nil && (n != len(letters) || 16*n != len(ids)) {
+		r.Fail("jobs and ids differ in number")
 	}
-	for i := 0; r.err == nil && i < len(letters); i++ {
-		out.Ended = append(out.Ended, Ended{ID: uuid.UUID(ids[16*i : 16*i+16]), Dead: letters[i] == 'd', Envelope: r.bytes()})
+	for i := 0; r.Err == nil && i < len(letters); i++ {
+		out.Ended = append(out.Ended, Ended{ID: uuid.UUID(ids[16*i : 16*i+16]), Dead: letters[i] == 'd', Envelope: r.Bytes()})
 	}
-	return out, r.err
+	return out, r.Err
 }
 
 // Promoted is what one promote call did. Next is when the next scheduled job is due (server time, ms; 0 = none); it is
@@ -207,10 +207,10 @@ func (b *Broker) Promote(ctx context.Context, q *keys.Queue) (Promoted, error) {
 	if err != nil {
 		return Promoted{}, err
 	}
-	r.array()
-	out := Promoted{NowUS: r.number()}
-	out.Moved, out.Next = int(r.number()), r.number()
-	return out, r.err
+	r.Array()
+	out := Promoted{NowUS: r.Number()}
+	out.Moved, out.Next = int(r.Number()), r.Number()
+	return out, r.Err
 }
 
 // Nudge gives a wake token back that this process cannot use.
@@ -228,8 +228,8 @@ func (b *Broker) Sweep(ctx context.Context, q *keys.Queue, cursor string) (finis
 	if err != nil {
 		return 0, 0, "", err
 	}
-	r.array()
-	r.number()
-	finished, dead, next = int(r.number()), int(r.number()), r.text()
-	return finished, dead, next, r.err
+	r.Array()
+	r.Number()
+	finished, dead, next = int(r.Number()), int(r.Number()), r.Text()
+	return finished, dead, next, r.Err
 }

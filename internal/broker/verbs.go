@@ -39,12 +39,12 @@ const sessionTries = 20
 
 // withSessions calls a script that must know every place where a job can run: it reads the sessions, declares them, and
 // does so again when they changed meanwhile. It answers the server time (us) and word, with the rest still to be read.
-func (b *Broker) withSessions(ctx context.Context, s *script, q *keys.Queue, args ...any) (r *reply, nowUS int64, word string, err error) {
+func (b *Broker) withSessions(ctx context.Context, s *transition, q *keys.Queue, args ...any) (r *reply, nowUS int64, word string, err error) {
 	return b.withKeys(ctx, s, q, func(session string) []string { return []string{q.Running(session)} }, args...)
 }
 
 // withKeys is withSessions for a script that declares the keys that of answers for each session.
-func (b *Broker) withKeys(ctx context.Context, s *script, q *keys.Queue, of func(session string) []string, args ...any) (r *reply, nowUS int64, word string, err error) {
+func (b *Broker) withKeys(ctx context.Context, s *transition, q *keys.Queue, of func(session string) []string, args ...any) (r *reply, nowUS int64, word string, err error) {
 	for range sessionTries {
 		sessions, err := b.rdb.ZRange(ctx, q.Key(keys.Sessions), 0, -1).Result()
 		if err != nil {
@@ -63,10 +63,10 @@ func (b *Broker) withKeys(ctx context.Context, s *script, q *keys.Queue, of func
 		if err != nil {
 			return nil, 0, "", err
 		}
-		r.array()
-		nowUS := r.number()
-		if word := r.text(); word != "CHANGED" {
-			return r, nowUS, word, r.err
+		r.Array()
+		nowUS := r.Number()
+		if word := r.Text(); word != "CHANGED" {
+			return r, nowUS, word, r.Err
 		}
 	}
 	return nil, 0, "", fmt.Errorf("queue %q: its sessions changed %d times while they were read; try again", q.Name(), sessionTries)
@@ -121,7 +121,7 @@ func (b *Broker) Delete(ctx context.Context, q *keys.Queue, ids []uuid.UUID) ([]
 	return b.verb(ctx, deleteScript, q, ids)
 }
 
-func (b *Broker) verb(ctx context.Context, s *script, q *keys.Queue, ids []uuid.UUID) ([]State, error) {
+func (b *Broker) verb(ctx context.Context, s *transition, q *keys.Queue, ids []uuid.UUID) ([]State, error) {
 	until, err := b.deadline(ctx, q.Key(keys.Meta))
 	if err != nil {
 		return nil, err
@@ -134,15 +134,15 @@ func (b *Broker) verb(ctx context.Context, s *script, q *keys.Queue, ids []uuid.
 	if err != nil {
 		return nil, err
 	}
-	letters := r.bytes()
-	if r.err == nil && len(letters) != len(ids) {
-		r.fail("outcomes and jobs differ in number")
+	letters := r.Bytes()
+	if r.Err == nil && len(letters) != len(ids) {
+		r.Fail("outcomes and jobs differ in number")
 	}
 	out := make([]State, len(ids))
 	for i := range letters[:min(len(letters), len(ids))] {
 		out[i] = outcomes[letters[i]]
 	}
-	return out, r.err
+	return out, r.Err
 }
 
 // Edit gives a job that does not run another envelope (nil = as it is) or time (nil = as it is). Old is the envelope
@@ -185,9 +185,9 @@ func (b *Broker) Redrive(ctx context.Context, q *keys.Queue, ids []uuid.UUID) ([
 	if err != nil {
 		return nil, err
 	}
-	r.array()
-	r.number()
-	return []Redriven(r.text()), r.err
+	r.Array()
+	r.Number()
+	return []Redriven(r.Text()), r.Err
 }
 
 // Pause stops or resumes claiming from a queue. Changed is false when it was so already.
@@ -206,10 +206,10 @@ func (b *Broker) Pause(ctx context.Context, q *keys.Queue, pause bool) (changed 
 	if err != nil {
 		return false, err
 	}
-	r.array()
-	r.number()
-	changed = r.flag()
-	return changed, r.err
+	r.Array()
+	r.Number()
+	changed = r.Flag()
+	return changed, r.Err
 }
 
 // Purge forgets the jobs of one state (ready, scheduled, dead, finished), a bite a call.
@@ -224,8 +224,8 @@ func (b *Broker) Purge(ctx context.Context, q *keys.Queue, state string) (gone i
 	if err != nil {
 		return 0, false, err
 	}
-	r.array()
-	r.number()
-	gone, more = int(r.number()), r.flag()
-	return gone, more, r.err
+	r.Array()
+	r.Number()
+	gone, more = int(r.Number()), r.Flag()
+	return gone, more, r.Err
 }

@@ -2,9 +2,7 @@ package bus
 
 import (
 	"context"
-	"crypto/sha1"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,28 +13,15 @@ import (
 
 	"github.com/tidemill/tidemill/internal/conn"
 	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/script"
 )
 
 //go:embed lua/*.lua
 var streamSources embed.FS
 
-// streamScript is one transition of a durable topic: its source behind the shared prelude, and the digest by which the server
-// caches it.
-type streamScript struct{ name, source, digest string }
-
-func loadStream(name string) *streamScript {
-	s := &streamScript{name: name, source: streamSource("prelude") + streamSource(name)}
-	sum := sha1.Sum([]byte(s.source))
-	s.digest = hex.EncodeToString(sum[:])
-	return s
-}
-
-func streamSource(name string) string {
-	b, err := streamSources.ReadFile("lua/" + name + ".lua")
-	if err != nil {
-		panic(err) // embedded at build time: it cannot be missing
-	}
-	return string(b)
+func loadStream(name string) *script.Script {
+	s := script.Load(streamSources, name, "prelude")
+	return &s
 }
 
 var (
@@ -61,31 +46,14 @@ type Streams struct {
 
 // NewStreams makes one over a client, which stays the caller's to close.
 func NewStreams(rdb redis.UniversalClient, space keys.Space) *Streams {
-	inner := rdb
-	if w, ok := rdb.(interface{ Unwrap() redis.UniversalClient }); ok {
-		inner = w.Unwrap()
-	}
-	_, plain := inner.(*redis.Client)
-	return &Streams{rdb: rdb, space: space, decodes: !plain}
+	return &Streams{rdb: rdb, space: space, decodes: script.Decodes(rdb)}
 }
 
 // ErrNoGroup says that the topic has no such group (any more).
 var ErrNoGroup = errors.New("no such group")
 
 // KeyTypeError says that a key holds another type than ours; nothing was changed.
-type KeyTypeError struct{ Key string }
-
-func (e *KeyTypeError) Error() string {
-	return "key \"" + e.Key + "\" holds another type than Tidemill's; rename or delete it, nothing was changed"
-}
-
-// serverError is an error reply as it came.
-type serverError string
-
-func (e serverError) Error() string { return string(e) }
-
-// RedisError marks it as an answer of the server, as go-redis does.
-func (e serverError) RedisError() {}
+type KeyTypeError = script.KeyTypeError
 
 // streamError turns an error into one that callers can tell apart.
 func streamError(err error) error {
@@ -107,9 +75,9 @@ func streamError(err error) error {
 }
 
 // scriptCall starts a call; ARGV is appended to it.
-func scriptCall(s *streamScript, room int, names ...string) []any {
+func scriptCall(s *script.Script, room int, names ...string) []any {
 	args := make([]any, 0, 3+len(names)+room)
-	args = append(args, "EVALSHA", s.digest, len(names))
+	args = append(args, "EVALSHA", s.Digest, len(names))
 	for _, name := range names {
 		args = append(args, name)
 	}
@@ -117,15 +85,15 @@ func scriptCall(s *streamScript, room int, names ...string) []any {
 }
 
 // run sends one script call, by its source where the server does not know it.
-func (s *Streams) run(ctx context.Context, sc *streamScript, args []any) (*streamReply, error) {
+func (s *Streams) run(ctx context.Context, sc *script.Script, args []any) (*script.Reply, error) {
 	r, err := s.call(ctx, sc, args)
 	return r, streamError(err)
 }
 
-func (s *Streams) call(ctx context.Context, sc *streamScript, args []any) (*streamReply, error) {
+func (s *Streams) call(ctx context.Context, sc *script.Script, args []any) (*script.Reply, error) {
 	r, err := s.do(ctx, args)
 	if err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
-		args[0], args[1] = "EVAL", sc.source
+		args[0], args[1] = "EVAL", sc.Source
 		r, err = s.do(ctx, args)
 	}
 	return r, err
@@ -133,52 +101,29 @@ func (s *Streams) call(ctx context.Context, sc *streamScript, args []any) (*stre
 
 // do sends one command and answers its undecoded reply. It is never sent again by the client itself: whether it was carried
 // out is for the caller to find out.
-func (s *Streams) do(ctx context.Context, args []any) (*streamReply, error) {
+func (s *Streams) do(ctx context.Context, args []any) (*script.Reply, error) {
 	c := s.command(ctx, args)
-	return c.answer(s.rdb.Process(ctx, c.Cmder))
+	return loosely(c.Answer(s.rdb.Process(ctx, c.Cmder)))
 }
 
-// streamCommand is one on its way through go-redis.
-type streamCommand struct {
-	redis.Cmder
-	raw *streamSink // nil where the client decodes
-}
-
-// streamDecoded is a command that the client decodes, and follows redirections with, but never sends again by itself.
-type streamDecoded struct{ *redis.Cmd }
-
-// NoRetry is what go-redis asks.
-func (streamDecoded) NoRetry() bool { return true }
-
-func (s *Streams) command(ctx context.Context, args []any) streamCommand {
-	if s.decodes {
-		cmd := redis.NewCmd(ctx, args...)
-		if args[0] == "XINFO" { // the others' keys a Cluster client finds by itself
-			cmd.SetFirstKeyPos(2)
-		}
-		return streamCommand{Cmder: streamDecoded{cmd}}
+func (s *Streams) command(ctx context.Context, args []any) script.Command {
+	c := script.NewCommand(ctx, s.decodes, nil, args...)
+	if args[0] == "XINFO" { // the others' keys a Cluster client finds by itself
+		c.SetFirstKeyPos(2)
 	}
-	raw := new(streamSink)
-	return streamCommand{Cmder: redis.NewRawWriteToCmd(ctx, raw, args...), raw: raw}
+	return c
 }
 
-func (c streamCommand) answer(err error) (*streamReply, error) {
-	if err == nil {
-		err = c.Err()
-	}
+// loosely lets an answer hold nulls and maps, and be a null itself.
+func loosely(r *script.Reply, err error) (*script.Reply, error) {
 	if errors.Is(err, redis.Nil) {
-		return &streamReply{b: []byte("*-1\r\n")}, nil
+		return &script.Reply{Loose: true, B: []byte("*-1\r\n")}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if c.raw == nil {
-		return &streamReply{b: appendRESP(nil, c.Cmder.(streamDecoded).Val())}, nil
-	}
-	if b := c.raw.b; len(b) > 2 && b[0] == '-' {
-		return nil, serverError(strings.TrimSuffix(string(b[1:]), "\r\n"))
-	}
-	return &streamReply{b: c.raw.b}, nil
+	r.Loose = true
+	return r, nil
 }
 
 // Add names a topic in the set of the namespace's topics.

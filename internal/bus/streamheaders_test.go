@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/redistest"
+	"github.com/tidemill/tidemill/internal/script"
 )
 
 // streamRecorder notes every script call.
@@ -52,8 +53,8 @@ func TestStreamScriptHeaders(t *testing.T) {
 	var r streamRecorder
 	rdb.AddHook(&r)
 	tour(t, rdb, func() {})
-	for _, s := range []*streamScript{publishScript, beatScript, recoverScript, settleScript, shelveScript, deadScript, redriveScript, dropScript, countScript} {
-		text, err := os.ReadFile("lua/" + s.name + ".lua")
+	for _, s := range []*script.Script{publishScript, beatScript, recoverScript, settleScript, shelveScript, deadScript, redriveScript, dropScript, countScript} {
+		text, err := os.ReadFile("lua/" + s.Name + ".lua")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,30 +72,30 @@ func TestStreamScriptHeaders(t *testing.T) {
 			}
 			head[at] = strings.TrimSpace(head[at] + " " + comment)
 		}
-		if !strings.HasPrefix(head["purpose"], s.name+": ") || !strings.HasPrefix(head["RETURNS"], "now_us, ") || head["ERRORS"] == "" {
-			t.Errorf("%s: header %v", s.name, head)
+		if !strings.HasPrefix(head["purpose"], s.Name+": ") || !strings.HasPrefix(head["RETURNS"], "now_us, ") || head["ERRORS"] == "" {
+			t.Errorf("%s: header %v", s.Name, head)
 		}
 		called := false
 		for _, call := range r.calls {
-			if call[1] != s.digest {
+			if call[1] != s.Digest {
 				continue
 			}
 			called = true
 			n := call[2].(int)
 			if !fits(head["KEYS"], n) || !fits(head["ARGV"], len(call)-3-n) {
-				t.Errorf("%s: called with %d keys and %d values; its header says %q and %q", s.name, n, len(call)-3-n, head["KEYS"], head["ARGV"])
+				t.Errorf("%s: called with %d keys and %d values; its header says %q and %q", s.Name, n, len(call)-3-n, head["KEYS"], head["ARGV"])
 			}
 		}
 		if !called {
-			t.Errorf("nothing calls %s", s.name)
+			t.Errorf("nothing calls %s", s.Name)
 		}
 		for _, word := range regexp.MustCompile(`\b[A-Z]{3,}\b`).FindAllString(head["RETURNS"], -1) {
 			if !strings.Contains(body, "'"+word+"'") {
-				t.Errorf("%s: it never answers %s", s.name, word)
+				t.Errorf("%s: it never answers %s", s.Name, word)
 			}
 		}
 		if strings.Contains(body, "measure(") != strings.Contains(head["ERRORS"], "WRONGKEY") || strings.Contains(body, "error_reply(") != strings.Contains(head["ERRORS"], "OOM") {
-			t.Errorf("%s: ERRORS %q", s.name, head["ERRORS"])
+			t.Errorf("%s: ERRORS %q", s.Name, head["ERRORS"])
 		}
 	}
 }

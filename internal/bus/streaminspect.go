@@ -77,8 +77,8 @@ func (s *Streams) clock(ctx context.Context, topic *keys.Topic) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	r.array()
-	return r.number() / 1000, r.err
+	r.Array()
+	return r.Number() / 1000, r.Err
 }
 
 // edge is the position of a stream's first or last message.
@@ -88,9 +88,9 @@ func (s *Streams) edge(ctx context.Context, command string, topic *keys.Topic, f
 		return "", streamError(err)
 	}
 	for _, e := range readEntries(r, 0) {
-		return e.Position, r.err
+		return e.Position, r.Err
 	}
-	return "", r.err
+	return "", r.Err
 }
 
 // groups lists a topic's groups with their lag where the server knows it, else -1.
@@ -99,33 +99,33 @@ func (s *Streams) groups(ctx context.Context, topic *keys.Topic) ([]AboutGroup, 
 	if err != nil {
 		return nil, streamError(err)
 	}
-	out := make([]AboutGroup, r.array())
+	out := make([]AboutGroup, r.Array())
 	for i := range out {
 		g, counted := &out[i], false
 		g.Lag = -1
-		for range r.array() / 2 {
-			switch r.text() {
+		for range r.Array() / 2 {
+			switch r.Text() {
 			case "name":
-				g.Name = r.text()
+				g.Name = r.Text()
 			case "last-delivered-id":
-				g.Last = r.text()
+				g.Last = r.Text()
 			case "pending":
-				g.Pending = r.number()
+				g.Pending = r.Number()
 			case "entries-read": // without it a lag is an estimate, or what the embedded server says instead
-				counted = r.bytes() != nil
+				counted = r.Bytes() != nil
 			case "lag":
-				if text := r.text(); text != "" {
+				if text := r.Text(); text != "" {
 					g.Lag, _ = strconv.ParseInt(text, 10, 64)
 				}
 			default:
-				r.skip()
+				r.Skip()
 			}
 		}
 		if !counted {
 			g.Lag = -1
 		}
 	}
-	return out, r.err
+	return out, r.Err
 }
 
 func (s *Streams) aboutGroup(ctx context.Context, topic *keys.Topic, g *AboutGroup, nowMS, length int64) error {
@@ -141,10 +141,10 @@ func (s *Streams) aboutGroup(ctx context.Context, topic *keys.Topic, g *AboutGro
 	if err != nil {
 		return streamError(err)
 	}
-	r.array()
-	g.Pending, g.Oldest = r.number(), r.text()
-	if r.err != nil {
-		return r.err
+	r.Array()
+	g.Pending, g.Oldest = r.Number(), r.Text()
+	if r.Err != nil {
+		return r.Err
 	}
 	if g.Lag >= 0 {
 		g.Lag = min(g.Lag, length) // what was trimmed before it was delivered is counted too
@@ -163,12 +163,12 @@ func (s *Streams) lag(ctx context.Context, topic *keys.Topic, last string) (int6
 		if err != nil {
 			return 0, err
 		}
-		r.array()
-		r.number()
-		n := r.number()
-		last = r.text()
-		if total += n; n < 1000 || r.err != nil {
-			return total, r.err
+		r.Array()
+		r.Number()
+		n := r.Number()
+		last = r.Text()
+		if total += n; n < 1000 || r.Err != nil {
+			return total, r.Err
 		}
 	}
 }
@@ -180,7 +180,7 @@ func (s *Streams) Range(ctx context.Context, topic *keys.Topic, from, upto strin
 		return nil, streamError(err)
 	}
 	out := readEntries(r, 0)
-	return out, r.err
+	return out, r.Err
 }
 
 // Keep answers a topic's retention, as the last publish set it.
@@ -217,25 +217,25 @@ func (s *Streams) GivenUp(ctx context.Context, topic *keys.Topic, group, after s
 	if err != nil {
 		return nil, streamError(err)
 	}
-	out := make([]GivenUp, r.array())
+	out := make([]GivenUp, r.Array())
 	for i := range out {
-		r.array()
+		r.Array()
 		d := &out[i]
-		d.Position = r.text()
-		for range r.array() / 2 {
-			switch r.text() {
+		d.Position = r.Text()
+		for range r.Array() / 2 {
+			switch r.Text() {
 			case "m":
-				d.Data = r.bytes()
+				d.Data = r.Bytes()
 			case "p":
-				d.Origin = r.text()
+				d.Origin = r.Text()
 			case "e":
-				d.Error = r.text()
+				d.Error = r.Text()
 			case "a":
-				d.Attempts = int(r.number())
+				d.Attempts = int(r.Number())
 			default:
-				r.skip()
+				r.Skip()
 			}
 		}
 	}
-	return out, r.err
+	return out, r.Err
 }

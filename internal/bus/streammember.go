@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/script"
 )
 
 // Group is a group of consumers of a topic, and Session who of it asks.
@@ -27,12 +28,12 @@ type Entry struct {
 	Unreadable string // why there is no Data in it; Data is all of its fields then, for people
 }
 
-func (e *Entry) read(r *streamReply) {
-	n := r.array()
-	fields := r.b
+func (e *Entry) read(r *script.Reply) {
+	n := r.Array()
+	fields := r.B
 	found := false
 	for range n / 2 {
-		switch name, value := r.bytes(), r.bytes(); string(name) {
+		switch name, value := r.Bytes(), r.Bytes(); string(name) {
 		case "m":
 			e.Data, found = value, true
 		case "g":
@@ -43,27 +44,27 @@ func (e *Entry) read(r *streamReply) {
 			}
 		}
 	}
-	if found || r.err != nil {
+	if found || r.Err != nil {
 		return
 	}
 	all := make(map[string]string)
-	again := &streamReply{b: fields}
+	again := &script.Reply{Loose: true, B: fields}
 	for range n / 2 {
-		name := again.text()
-		all[name] = again.text()
+		name := again.Text()
+		all[name] = again.Text()
 	}
 	e.Unreadable = "the stream's entry has neither field m (a Tidemill message) nor field data"
 	e.Data, _ = json.Marshal(all)
 }
 
-func readEntries(r *streamReply, deliveries int) []Entry {
-	out := make([]Entry, 0, r.array())
+func readEntries(r *script.Reply, deliveries int) []Entry {
+	out := make([]Entry, 0, r.Array())
 	for range cap(out) {
 		e := Entry{Deliveries: deliveries}
-		if r.array() != 2 {
+		if r.Array() != 2 {
 			continue // a null: the message was trimmed away
 		}
-		e.Position = r.text()
+		e.Position = r.Text()
 		e.read(r)
 		out = append(out, e)
 	}
@@ -101,20 +102,20 @@ func (s *Streams) Beat(ctx context.Context, g Group, mode Mode, ttl time.Duratio
 	if err != nil {
 		return Pulse{}, err
 	}
-	r.array()
-	p := Pulse{NowUS: r.number()}
-	switch r.text() {
+	r.Array()
+	p := Pulse{NowUS: r.Number()}
+	switch r.Text() {
 	case "LOST":
 		p.Lost = true
 	case "NOGROUP":
 		p.NoGroup = true
 	}
-	p.Undelivered, p.NextExpiry = r.number() == 1, r.number()
-	for range r.array() {
-		p.Gone = append(p.Gone, r.text())
+	p.Undelivered, p.NextExpiry = r.Number() == 1, r.Number()
+	for range r.Array() {
+		p.Gone = append(p.Gone, r.Text())
 	}
-	p.Missed, p.MissedUS = r.text(), r.number()
-	return p, r.err
+	p.Missed, p.MissedUS = r.Text(), r.Number()
+	return p, r.Err
 }
 
 // Read takes up to n messages that the group was not given yet, at once: none is no error. Where it fails they may have been
@@ -124,19 +125,19 @@ func (s *Streams) Read(ctx context.Context, g Group, n int) ([]Entry, error) {
 	if err != nil {
 		return nil, streamError(err)
 	}
-	if len(r.b) > 0 && r.b[0] == '%' { // RESP3: stream -> entries
-		if r.array() == 0 {
-			return nil, r.err
+	if len(r.B) > 0 && r.B[0] == '%' { // RESP3: stream -> entries
+		if r.Array() == 0 {
+			return nil, r.Err
 		}
 	} else {
-		if r.array() == 0 {
-			return nil, r.err
+		if r.Array() == 0 {
+			return nil, r.Err
 		}
-		r.array() // of the one stream: its name and its entries
+		r.Array() // of the one stream: its name and its entries
 	}
-	r.bytes()
+	r.Bytes()
 	out := readEntries(r, 1)
-	return out, r.err
+	return out, r.Err
 }
 
 // Owned is a message that Redis counts as the session's.
@@ -151,39 +152,35 @@ func (s *Streams) Pending(ctx context.Context, g Group, from string, n int) ([]O
 	if err != nil {
 		return nil, streamError(err)
 	}
-	out := make([]Owned, 0, r.array())
+	out := make([]Owned, 0, r.Array())
 	for range cap(out) {
-		r.array()
-		o := Owned{Position: r.text()}
-		r.skip()
-		r.skip()
-		o.Deliveries = int(r.number())
+		r.Array()
+		o := Owned{Position: r.Text()}
+		r.Skip()
+		r.Skip()
+		o.Deliveries = int(r.Number())
 		out = append(out, o)
 	}
-	return out, r.err
+	return out, r.Err
 }
 
 // Fetch reads messages by their positions; those that are no more are left out.
 func (s *Streams) Fetch(ctx context.Context, topic *keys.Topic, positions []string) ([]Entry, error) {
 	var out []Entry
 	pipe := s.rdb.Pipeline()
-	commands := make([]streamCommand, len(positions))
+	commands := make([]script.Command, len(positions))
 	for i, position := range positions {
 		commands[i] = s.command(ctx, []any{"XRANGE", topic.Stream(), position, position})
 		_ = pipe.Process(ctx, commands[i].Cmder)
 	}
 	_, execErr := pipe.Exec(ctx)
 	for _, c := range commands {
-		err := c.Err()
-		if c.raw != nil && err == nil && len(c.raw.b) == 0 {
-			err = execErr
-		}
-		r, err := c.answer(err)
+		r, err := loosely(c.Piped(execErr))
 		if err != nil {
 			return nil, streamError(err)
 		}
-		if out = append(out, readEntries(r, 0)...); r.err != nil {
-			return nil, r.err
+		if out = append(out, readEntries(r, 0)...); r.Err != nil {
+			return nil, r.Err
 		}
 	}
 	return out, nil
@@ -213,17 +210,17 @@ func (s *Streams) Recover(ctx context.Context, g Group, gone string, ttl time.Du
 	if err != nil {
 		return Recovered{}, err
 	}
-	r.array()
-	r.number()
-	word := r.text()
-	out := Recovered{More: word == "MORE", Lost: word == "LOST", Dead: int(r.number())}
-	for range r.array() {
-		r.array()
-		e := Entry{Position: r.text(), Deliveries: int(r.number()), Crashes: int(r.number())}
+	r.Array()
+	r.Number()
+	word := r.Text()
+	out := Recovered{More: word == "MORE", Lost: word == "LOST", Dead: int(r.Number())}
+	for range r.Array() {
+		r.Array()
+		e := Entry{Position: r.Text(), Deliveries: int(r.Number()), Crashes: int(r.Number())}
 		e.read(r)
 		out.Entries = append(out.Entries, e)
 	}
-	return out, r.err
+	return out, r.Err
 }
 
 // Settle says that messages are done, and which are to be delivered to the session again; it answers the positions of the
@@ -241,13 +238,13 @@ func (s *Streams) Settle(ctx context.Context, g Group, done []string, again []Ow
 	if err != nil {
 		return nil, err
 	}
-	r.array()
-	r.number()
-	r.number()
-	for range r.array() {
-		lost = append(lost, r.text())
+	r.Array()
+	r.Number()
+	r.Number()
+	for range r.Array() {
+		lost = append(lost, r.Text())
 	}
-	return lost, r.err
+	return lost, r.Err
 }
 
 // shelf ends the name of where a session's shelved messages wait.
@@ -278,7 +275,7 @@ func (s *Streams) GiveUp(ctx context.Context, g Group, e Entry, reason string) (
 	if err != nil {
 		return false, err
 	}
-	r.array()
-	r.number()
-	return r.text() == "OK", r.err
+	r.Array()
+	r.Number()
+	return r.Text() == "OK", r.Err
 }

@@ -55,10 +55,10 @@ type Publication struct {
 func (s *Streams) Publish(ctx context.Context, topic *keys.Topic, p Publication, messages [][]byte) (made bool, err error) {
 	r, err := s.call(ctx, publishScript, publishCall(topic, p, messages))
 	if err == nil {
-		r.array()
-		r.number()
-		r.skip()
-		return r.number() == 1, nil
+		r.Array()
+		r.Number()
+		r.Skip()
+		return r.Number() == 1, nil
 	}
 	var reply redis.Error
 	if errors.As(err, &reply) {

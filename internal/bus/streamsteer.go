@@ -18,7 +18,7 @@ func (s *Streams) Redrive(ctx context.Context, topic *keys.Topic, group string, 
 		}
 		entries := readEntries(r, 0)
 		if len(entries) == 0 {
-			return 0, r.err
+			return 0, r.Err
 		}
 		last = entries[0].Position
 	}
@@ -34,13 +34,13 @@ func (s *Streams) Redrive(ctx context.Context, topic *keys.Topic, group string, 
 		if err != nil {
 			return moved, err
 		}
-		r.array()
-		r.number()
-		word := r.text()
-		moved += int(r.number())
+		r.Array()
+		r.Number()
+		word := r.Text()
+		moved += int(r.Number())
 		switch {
-		case r.err != nil:
-			return moved, r.err
+		case r.Err != nil:
+			return moved, r.Err
 		case word == "NOGROUP":
 			return moved, ErrNoGroup
 		case len(bite) > 0 && len(positions) == 0, len(bite) == 0 && word == "DONE":
@@ -107,9 +107,9 @@ func (s *Streams) drop(ctx context.Context, topic *keys.Topic, what string, grou
 	if err != nil {
 		return false, err
 	}
-	r.array()
-	r.number()
-	switch word, n := r.text(), r.number(); word {
+	r.Array()
+	r.Number()
+	switch word, n := r.Text(), r.Number(); word {
 	case "BUSY":
 		return false, &BusyError{Members: n}
 	case "OTHERS":
@@ -117,5 +117,5 @@ func (s *Streams) drop(ctx context.Context, topic *keys.Topic, what string, grou
 	case "GONE":
 		return false, ErrNoGroup
 	}
-	return false, r.err
+	return false, r.Err
 }

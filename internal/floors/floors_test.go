@@ -17,7 +17,7 @@ const module = "github.com/tidemill/tidemill/"
 // be added here by decision.
 var floors = map[string]int{
 	"internal/wire": 0, "internal/keys": 0, "internal/backoff": 0, "internal/loop": 0, "internal/conn": 0,
-	"internal/redisserver": 0, "internal/supervise": 0, "internal/nearest": 0, "internal/codec": 0,
+	"internal/redisserver": 0, "internal/supervise": 0, "internal/nearest": 0, "internal/codec": 0, "internal/script": 0,
 	"internal/broker": 1, "internal/bus": 1,
 	"queue": 2, "pubsub": 2, "internal/doctor": 2,
 	"worker":         3,

@@ -1,33 +1,37 @@
-package broker
+package script
 
 import (
 	"io"
 	"sync/atomic"
 )
 
-// sink gathers a reply's raw bytes in one piece of memory, of about the right size at once: growing by doubling would
+// Sink gathers a reply's raw bytes in one piece of memory, of about the right size at once: growing by doubling would
 // copy and throw away as much again as a batch of jobs holds.
-type sink struct {
+type Sink struct {
 	b    []byte
-	hint *atomic.Int64 // the size of the script's last large reply
+	hint *atomic.Int64 // the size of the last large reply of its kind; nil = not kept
 }
 
 // sinkSize is enough for every reply that carries no jobs.
 const sinkSize = 512
 
-func newSink(hint *atomic.Int64) *sink { return &sink{b: make([]byte, 0, sinkSize), hint: hint} }
+func newSink(hint *atomic.Int64) *Sink { return &Sink{b: make([]byte, 0, sinkSize), hint: hint} }
 
 // room makes space for n more bytes.
-func (s *sink) room(n int) {
+func (s *Sink) room(n int) {
 	if need := len(s.b) + n; need > cap(s.b) {
-		grown := make([]byte, len(s.b), max(need, 2*cap(s.b), int(s.hint.Load())))
+		last := 0
+		if s.hint != nil {
+			last = int(s.hint.Load())
+		}
+		grown := make([]byte, len(s.b), max(need, 2*cap(s.b), last))
 		copy(grown, s.b)
 		s.b = grown
 	}
 }
 
 // Write appends a reply's line.
-func (s *sink) Write(p []byte) (int, error) {
+func (s *Sink) Write(p []byte) (int, error) {
 	s.room(len(p))
 	s.b = append(s.b, p...)
 	return len(p), nil
@@ -35,7 +39,7 @@ func (s *sink) Write(p []byte) (int, error) {
 
 // ReadFrom appends a string of the reply, straight from the connection's buffer. go-redis hands over a reader that ends
 // where the string does.
-func (s *sink) ReadFrom(r io.Reader) (int64, error) {
+func (s *Sink) ReadFrom(r io.Reader) (int64, error) {
 	start := len(s.b)
 	if limited, ok := r.(*io.LimitedReader); ok {
 		s.room(int(limited.N))
@@ -57,8 +61,8 @@ func (s *sink) ReadFrom(r io.Reader) (int64, error) {
 }
 
 // bytes is what came; its size is remembered for the next reply.
-func (s *sink) bytes() []byte {
-	if len(s.b) > sinkSize {
+func (s *Sink) bytes() []byte {
+	if len(s.b) > sinkSize && s.hint != nil {
 		s.hint.Store(int64(len(s.b) + len(s.b)/8))
 	}
 	return s.b
