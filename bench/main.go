@@ -9,12 +9,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/tidemill/tidemill/bench/internal/rig"
@@ -47,25 +44,14 @@ type variant struct {
 	Label       string `json:"label"`
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if rig.IsChild(os.Args) {
-		os.Exit(rig.ChildMain(ctx, os.Args, steps))
-	}
-	os.Exit(parentMain(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { rig.Program(steps, parentMain) }
 
 // parentMain runs the whole benchmark and returns the exit code: 0 done, 1 a
 // step failed, 2 wrong usage.
 func parentMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cfg, err := parseFlags(args, stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
-	}
 	if err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
-		return 2
+		return rig.Misused(err, "bench", stderr)
 	}
 	if cfg.Profile != "" {
 		if err := rig.ProfileInto(cfg.Profile); err != nil {

@@ -9,10 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/tidemill/tidemill/bench/internal/rig"
@@ -27,24 +24,13 @@ type config struct {
 	Page   bool          `json:"-"`
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if rig.IsChild(os.Args) {
-		os.Exit(rig.ChildMain(ctx, os.Args, steps))
-	}
-	os.Exit(parentMain(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { rig.Program(steps, parentMain) }
 
 // parentMain measures, or only writes the page anew, and returns the exit code: 0 done, 1 a step failed, 2 wrong usage.
 func parentMain(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cfg, err := parseFlags(args, stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return 0
-	}
 	if err != nil {
-		fmt.Fprintln(stderr, "capacity:", err)
-		return 2
+		return rig.Misused(err, "capacity", stderr)
 	}
 	if !cfg.Page {
 		return rig.Main(ctx, cfg.plan(stdout), stdout, stderr)

@@ -6,11 +6,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -29,6 +32,26 @@ func Step[S any](f func(ctx context.Context, spec S) ([]Metric, error)) StepFunc
 		}
 		return f(ctx, spec)
 	}
+}
+
+// Program is a benchmark's main function: a step of its own where it was started as a child, else parent, with the
+// arguments behind the program's name. It ends the process with the exit code.
+func Program(steps map[string]StepFunc, parent func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if IsChild(os.Args) {
+		os.Exit(ChildMain(ctx, os.Args, steps))
+	}
+	os.Exit(parent(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Misused is the exit code of an error about flags, which it prints unless help was asked for.
+func Misused(err error, program string, stderr io.Writer) int {
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	fmt.Fprintln(stderr, program+":", err)
+	return 2
 }
 
 // IsChild says whether these are the arguments of a child process.
