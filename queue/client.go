@@ -75,6 +75,7 @@ type Client struct {
 	queues   sync.Map      // name -> *lane group
 	waiters  sync.Pool     // of *waiter; a client's own, since a channel must not cross from one synctest bubble to another
 	express  *broker.Express
+	convoy   convoy   // of who has taken the express connection
 	endings  *endings // what Wait is told
 	outbox   *bus.Outbox[Event]
 	life     context.Context

@@ -8,3 +8,14 @@ func (c *Client) HasExpress() bool {
 	c.express.Free()
 	return true
 }
+
+// Waiting is how many single enqueues of a queue wait for a call.
+func (c *Client) Waiting(name string) int {
+	l, err := c.queue(name)
+	if err != nil {
+		return -1
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.plain.waiting)
+}

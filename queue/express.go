@@ -61,13 +61,7 @@ func (l *lanes) alone(ctx context.Context, s *sharing, item broker.Item) error {
 	}
 	done := make(chan error, 1)
 	go func() {
-		err := l.client.resendAfter(l.client.life, start, err, func(ctx context.Context) error {
-			err := l.list(ctx)
-			if err == nil {
-				outcomes, err = l.client.broker.Enqueue(ctx, l.keys, stamp, items)
-			}
-			return err
-		})
+		outcomes, err := l.carry(l.client.life, start, err, stamp, items)
 		done <- l.landed(s, one, items, outcomes, err)
 	}()
 	select {

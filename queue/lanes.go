@@ -39,7 +39,8 @@ type lanes struct {
 type sharing struct {
 	durable Durability
 	waiting []*waiter
-	flying  int // shared calls under way
+	flying  int  // shared calls under way; a convoy is one
+	convoy  bool // one of them is a convoy
 }
 
 // sharingLocked answers the one for a Durability.

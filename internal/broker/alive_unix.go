@@ -7,24 +7,35 @@ import (
 	"syscall"
 )
 
-// canEnd tells whether ended can tell.
-func canEnd(c net.Conn) bool {
-	_, ok := c.(syscall.Conn)
-	return ok
+// glance looks whether there is something to read on a connection, without reading it.
+type glance struct {
+	raw   syscall.RawConn
+	look  func(fd uintptr) bool // made once: it is done over and over
+	empty bool
 }
 
-// ended tells whether the server has closed a connection on which nothing is under way, or said something unasked.
-func ended(c net.Conn) bool {
-	raw, err := c.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return true
+// newGlance answers nil where a connection cannot be looked at.
+func newGlance(c net.Conn) *glance {
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		return nil
 	}
-	alive := false
-	err = raw.Read(func(fd uintptr) bool {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	g := &glance{raw: raw}
+	g.look = func(fd uintptr) bool {
 		var b [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
-		alive = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
+		g.empty = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
 		return true
-	})
-	return err != nil || !alive
+	}
+	return g
+}
+
+// readable tells whether a read would not wait: for what the server has said, for its having closed, or for an error.
+func (g *glance) readable() bool {
+	g.empty = false
+	return g.raw.Read(g.look) != nil || !g.empty
 }

@@ -19,6 +19,7 @@ type Express struct {
 
 	turn  sync.Mutex // held by who has it; below is his
 	r     *bufio.Reader
+	eyes  *glance
 	out   []byte
 	in    []byte    // the last reply
 	sent  []int     // items of the calls that are not answered yet
@@ -83,7 +84,7 @@ func (x *Express) connected() bool {
 	}
 	if x.conn == nil && x.fresh != nil {
 		x.conn, x.fresh = x.fresh, nil
-		x.used = time.Time{}
+		x.used, x.eyes = time.Time{}, newGlance(x.conn)
 		if x.r == nil {
 			x.r = bufio.NewReader(x.conn)
 		} else {
@@ -96,7 +97,7 @@ func (x *Express) connected() bool {
 // alive looks at a connection on which nothing is under way.
 func (x *Express) alive() bool {
 	// The last call's deadline has passed by now, it may be, and nobody may look behind that.
-	return x.conn.SetDeadline(time.Time{}) == nil && !ended(x.conn)
+	return x.conn.SetDeadline(time.Time{}) == nil && !x.eyes.readable()
 }
 
 // connect begins to make a connection, unless one is being made or one failed just now.
@@ -115,7 +116,7 @@ func (x *Express) dialled() {
 	ctx, cancel := context.WithTimeout(x.life, dialFor)
 	defer cancel()
 	c, err := x.dial(ctx)
-	if err == nil && !canEnd(c) {
+	if err == nil && newGlance(c) == nil {
 		x.shut() // a call on a dead connection would have an unknown outcome
 	}
 	x.mu.Lock()

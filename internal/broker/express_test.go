@@ -94,6 +94,30 @@ func outcomesText(outcomes []Outcome) string {
 }
 
 // What is no answer of the script leaves the call open, and the connection is not used again.
+// TestExpressWatches: an answer and the end of the connection end the watch; looking allocates next to nothing.
+func TestExpressWatches(t *testing.T) {
+	const answer = "*2\r\n$1\r\n1\r\n$0\r\n\r\n"
+	x, _ := answering(t, answer)
+	q, stamp, items := batch(t, 2)
+	if got := testing.AllocsPerRun(1000, func() { x.Watch(0) }); got > 1 { // the look is one of the system's calls, with what it needs
+		t.Errorf("a look allocates %v times", got)
+	}
+	if err := x.Send(q, stamp, items); err != nil {
+		t.Fatal(err)
+	}
+	x.Watch(time.Hour)
+	if !x.eyes.readable() {
+		t.Error("the watch ended before the answer")
+	}
+	if _, answered, err := x.Receive(); err != nil || !answered {
+		t.Error(err)
+	}
+	x.Watch(time.Hour)
+	if _, answered, err := x.Receive(); err == nil || answered {
+		t.Error("the end of the connection is an answer")
+	}
+}
+
 func TestExpressRefusesOtherAnswers(t *testing.T) {
 	for _, answer := range []string{"", "+OK\r\n", ":1\r\n", "$2\r\nab\r\n", "*3\r\n", "*2\r\n$-1\r\n", "*2\r\n$1000000\r\n", "*2\r\n:5\r\n", "*2\n", "-\r",
 		"*2\r\n$16\r\n170000000000"} {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -48,6 +49,17 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 	x.knows = true
 	outcomes, err = enqueued(&reply{B: raw}, n)
 	return outcomes, true, err
+}
+
+// Watch looks for the next answer again and again, for so long at most; what else can run does meanwhile. It is for answers
+// that are about to come: to sleep and be woken takes longer, on both sides.
+func (x *Express) Watch(patience time.Duration) {
+	if x.r.Buffered() > 0 {
+		return
+	}
+	for start := time.Now(); !x.eyes.readable() && time.Since(start) < patience; {
+		runtime.Gosched()
+	}
 }
 
 // reply reads one reply, which holds until the next: an error's line, or an array of two strings.

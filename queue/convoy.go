@@ -1,0 +1,171 @@
+package queue
+
+import (
+	"errors"
+	"runtime"
+	"time"
+
+	"github.com/tidemill/tidemill/internal/broker"
+)
+
+const (
+	// convoyCalls is how many small calls may be without an answer.
+	convoyCalls = 4
+	// convoyShare is how many jobs travel together at least, where as many wait.
+	convoyShare = 4
+	// patience is for how long the answer to one of several small calls is looked for before this goroutine sleeps.
+	patience = 200 * time.Microsecond
+)
+
+// convoy is the express connection for the single enqueues of one queue, while there are some: their shared calls follow each
+// other before the first is answered, so that neither Redis nor this process sleeps between two. It belongs to whoever has
+// taken the express connection.
+type convoy struct {
+	lanes *lanes
+	s     *sharing
+	calls [convoyCalls]sharedCall // a ring
+	first int                     // of those under way
+	under int                     // calls under way
+	jobs  int                     // in them
+	last  time.Time               // when the last answer came, or the convoy began
+	pace  pace
+}
+
+// convoy sends what waits on the express connection, which is taken, until nothing does: then it is true. It is false where
+// the rest has to go another way.
+func (l *lanes) convoy(s *sharing) bool {
+	c := &l.client.convoy
+	c.begin(l, s)
+	for {
+		call, done := c.next()
+		if done {
+			return true
+		}
+		if err := c.move(call); err != nil {
+			c.fail(err)
+			return false
+		}
+	}
+}
+
+func (c *convoy) begin(l *lanes, s *sharing) {
+	c.lanes, c.s, c.first, c.under, c.jobs, c.last = l, s, 0, 0, 0, time.Now()
+	l.mu.Lock()
+	s.convoy = true
+	l.mu.Unlock()
+}
+
+// next is the next call to send: nil where an answer is to be awaited first. It is done, and the connection is free again,
+// once nothing waits or is under way.
+func (c *convoy) next() (call *sharedCall, done bool) {
+	l, s := c.lanes, c.s
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(s.waiting)
+	if n == 0 && c.under == 0 {
+		s.convoy = false
+		l.landLocked(s)
+		l.client.express.Free() // and c is another's
+		return nil, true
+	}
+	room := c.room(n)
+	if room == 0 {
+		return nil, false
+	}
+	call = &c.calls[(c.first+c.under)%convoyCalls]
+	call.waiters = s.pickLocked(call.waiters[:0], room)
+	return call, false
+}
+
+// room is how many of those who wait, n, may travel now: in small calls that follow each other closely, or in large ones.
+func (c *convoy) room(n int) int {
+	small := c.pace.small
+	switch {
+	case n == 0 || c.under == convoyCalls:
+		return 0
+	case c.under > 0 && !c.lanes.client.express.Knows(): // a server that may not have the script gets one call at a time
+		return 0
+	case small && (c.under == 0 || n*convoyCalls >= n+c.jobs):
+		return max(convoyShare, (n+c.jobs+convoyCalls-1)/convoyCalls)
+	case !small && (c.under == 0 || c.under < maxFlying && n >= worthFlying):
+		return shareItems
+	}
+	return 0
+}
+
+// move sends a call, or takes the next answer where there is none to send. After an error nothing goes on here.
+func (c *convoy) move(call *sharedCall) error {
+	if call == nil {
+		return c.receive()
+	}
+	l := c.lanes
+	call.load(l)
+	if err := l.list(l.client.life); err != nil {
+		go l.again(c.s, call.leave(), err)
+		return nil
+	}
+	c.under++
+	c.jobs += len(call.items)
+	return l.client.express.Send(l.keys, call.stamp, call.items)
+}
+
+// receive takes the answer of the first call under way, and tells those who wait for it.
+func (c *convoy) receive() error {
+	x := c.lanes.client.express
+	if c.pace.small && c.under > 1 {
+		x.Watch(patience)
+	}
+	outcomes, answered, err := x.Receive()
+	if err != nil && !answered {
+		return err
+	}
+	call := &c.calls[c.first]
+	c.first = (c.first + 1) % convoyCalls
+	c.under--
+	c.jobs -= len(call.items)
+	now := time.Now()
+	c.pace.note(len(call.items), now.Sub(c.last))
+	c.last = now
+	switch {
+	case err == nil:
+		c.lanes.tell(c.s, call, outcomes, broker.Confirmed{}, nil)
+		runtime.Gosched() // those who were answered first: their next jobs travel together
+	case broker.Unanswered(err): // it surely was not carried out
+		go c.lanes.again(c.s, call.leave(), nil)
+	default:
+		go c.lanes.again(c.s, call.leave(), err)
+	}
+	return nil
+}
+
+// fail gives the connection up. What is under way is sent again the usual way, under the same stamps.
+func (c *convoy) fail(err error) {
+	l, s := c.lanes, c.s
+	calls := make([]*sharedCall, c.under)
+	for i := range calls {
+		calls[i] = c.calls[(c.first+i)%convoyCalls].leave()
+	}
+	l.mu.Lock()
+	s.convoy = false
+	l.mu.Unlock()
+	l.client.express.Free() // and c is another's
+	if errors.Is(outward(err), ErrUnavailable) {
+		l.client.conn.Refresh()
+	}
+	for _, call := range calls {
+		go l.again(s, call, err)
+	}
+}
+
+// leave makes a call its own, for one who takes longer over it.
+func (call *sharedCall) leave() *sharedCall {
+	own := *call
+	*call = sharedCall{}
+	return &own
+}
+
+// again makes a call the usual way that failed so on the express connection; nil = it was not carried out there.
+func (l *lanes) again(s *sharing, call *sharedCall, failed error) {
+	outcomes, err := l.carry(l.client.life, call.start, failed, call.stamp, call.items)
+	l.tell(s, call, outcomes, broker.Confirmed{}, err)
+}

@@ -1,0 +1,64 @@
+package queue
+
+import "time"
+
+// pace finds out which calls carry more jobs, large or small ones: small ones where Redis and this process would both sleep
+// between two large ones, large ones where the processors have other work. It measures one, tries the other from time to time,
+// and goes on with the better.
+type pace struct {
+	small   bool          // calls are small now
+	trial   bool          // they are so for a trial
+	rates   [2]float64    // jobs a second while there were any, of large calls and of small: moving averages; 0 = not known
+	jobs    int           // of this window
+	busy    time.Duration // of this window
+	windows int           // that have ended since calls became what they are
+}
+
+const (
+	// paceWindow is over how long a rate is taken.
+	paceWindow = 5 * time.Millisecond
+	// paceTrial is how many windows a trial has; the first does not count, as calls of before end in it.
+	paceTrial = 3
+	// paceHold is after how many windows there is a trial again.
+	paceHold = 100
+)
+
+// note takes into account that so many jobs were answered, so long after those before them.
+func (p *pace) note(jobs int, took time.Duration) {
+	p.jobs += jobs
+	if p.busy += took; p.busy < paceWindow {
+		return
+	}
+	rate := &p.rates[way(p.small)]
+	if now := float64(p.jobs) / p.busy.Seconds(); *rate == 0 {
+		*rate = now
+	} else if p.windows > 0 {
+		*rate += (now - *rate) / 4
+	}
+	p.jobs, p.busy = 0, 0
+	p.windows++
+	switch {
+	case p.trial && p.windows >= paceTrial:
+		p.trial = false
+		p.turn(p.rates[way(true)] > p.rates[way(false)])
+	case !p.trial && p.windows >= paceHold || p.rates[way(!p.small)] == 0 && p.windows >= paceTrial:
+		p.trial = true
+		p.turn(!p.small)
+	}
+}
+
+// turn has calls be small or large from here on.
+func (p *pace) turn(small bool) {
+	if p.small != small {
+		p.small, p.windows = small, 0
+	} else {
+		p.windows = 1
+	}
+}
+
+func way(small bool) int {
+	if small {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,53 @@
+package queue
+
+import (
+	"testing"
+	"time"
+)
+
+// run has calls answered for so long at the rates (jobs a second) that large and small ones have, and answers which share of
+// the time they were small.
+func (p *pace) run(total time.Duration, large, small float64) float64 {
+	var spent, inSmall time.Duration
+	for spent < total {
+		jobs, rate := 32, large
+		if p.small {
+			jobs, rate = 8, small
+		}
+		took := time.Duration(float64(jobs) / rate * float64(time.Second))
+		if spent += took; p.small {
+			inSmall += took
+		}
+		p.note(jobs, took)
+	}
+	return inSmall.Seconds() / spent.Seconds()
+}
+
+// TestPaceFindsTheBetterWay, whatever it was before, and spends little time on the other.
+func TestPaceFindsTheBetterWay(t *testing.T) {
+	var p pace
+	for _, step := range []struct {
+		large, small float64
+		least, most  float64
+	}{
+		{70_000, 130_000, 0.95, 0.999},
+		{45_000, 37_000, 0.001, 0.05},
+		{150_000, 200_000, 0.95, 0.999},
+		{150_000, 10_000, 0.001, 0.05},
+	} {
+		p.run(2*time.Second, step.large, step.small) // what it knew is out of date
+		if share := p.run(5*time.Second, step.large, step.small); share < step.least || share > step.most {
+			t.Errorf("large %v, small %v: small for %.3f of the time", step.large, step.small, share)
+		}
+	}
+}
+
+// TestPaceIsNotMisledByAPause: nothing was answered for a while, and it is back at the better way soon.
+func TestPaceIsNotMisledByAPause(t *testing.T) {
+	var p pace
+	p.run(2*time.Second, 70_000, 130_000)
+	p.note(8, time.Minute)
+	if share := p.run(5*time.Second, 70_000, 130_000); share < 0.8 {
+		t.Errorf("small for %.3f of the time", share)
+	}
+}
