@@ -140,7 +140,7 @@ func (o *offsets) compare(c *command) error {
 			return cli.Usagef("--offset-file %s was begun with %s %q, and is taken up with %q; %s", o.path, pair[0], pair[1], pair[2], startOver)
 		}
 	}
-	if c.fromLine > 1 {
+	if c.fromLine > 1 && c.fromLine != r.FirstLine { // the same command goes on
 		return cli.Usagef("--offset-file %s says that line %d is next; leave --from-line out, or %s at line %d", o.path, r.Line, startOver, c.fromLine)
 	}
 	if err := r.Content.check(o.in.file, r.Offset); err != nil {

@@ -83,7 +83,7 @@ func TestFromLineHoldsForAllRuns(t *testing.T) {
 	}
 	call{url: srv.URL(), args: append(args, "--from-line", "21")}.run(t).want(t, 0, "enqueued 0, duplicates 0, rejected 0\n")
 	write(15)
-	call{url: srv.URL(), args: args}.run(t).want(t, 0, "enqueued 0, duplicates 0, rejected 0; in all enqueued 0, duplicates 0, rejected 0\n")
+	call{url: srv.URL(), args: append(args, "--from-line", "21")}.run(t).want(t, 0, "enqueued 0, duplicates 0, rejected 0; in all enqueued 0, duplicates 0, rejected 0\n")
 	write(30)
 	call{url: srv.URL(), args: args}.run(t).want(t, 0, "enqueued 10, duplicates 0, rejected 0; in all enqueued 10, duplicates 0, rejected 0\n")
 	dump := rdb.Dump(t.Context(), "tm:{default}:producers").Val()
