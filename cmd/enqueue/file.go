@@ -67,12 +67,13 @@ type run struct {
 	people  io.Writer // nil when quiet
 	name    string    // of the input
 	from    place     // where it began to read
+	first   int       // lines before this one are none of its business
 	passed  map[int]bool
 	began   time.Time
 }
 
 func (c *command) newRun(cmd *cobra.Command, in *input, file io.Writer) *run {
-	r := &run{command: c, sender: &sender{tally: &tally{}, waits: c.whenFull == whenFullWait}, name: in.name, from: place{line: 1}, began: time.Now()}
+	r := &run{command: c, sender: &sender{tally: &tally{}, waits: c.whenFull == whenFullWait}, name: in.name, from: place{line: 1}, first: c.fromLine, began: time.Now()}
 	r.sender.tally.place.line = c.fromLine
 	if !c.quiet {
 		r.people = cmd.ErrOrStderr()
@@ -88,7 +89,7 @@ func (c *command) newRun(cmd *cobra.Command, in *input, file io.Writer) *run {
 // stream reads and sends until both are done. soft ends the reading, hard the waiting for what is under way.
 func (r *run) stream(soft, hard context.Context, in io.Reader) error {
 	s := newStream(newSource(in), r.command.parser(), pauseFlush)
-	s.passed, s.begin, s.from = r.passed, r.from, r.command.fromLine
+	s.passed, s.begin, s.from = r.passed, r.from, r.first
 	r.sender.ctx, r.sender.soft = hard, soft
 	return pump(soft, hard, s, r.sender.run, r.say)
 }

@@ -36,6 +36,7 @@ type place struct {
 type offsetRecord struct {
 	Form       int               `json:"tidemill_offset"`
 	State      string            `json:"state"`
+	FirstLine  int               `json:"first_line,omitempty"` // where the first run was told to begin; 0 = line 1
 	Line       int               `json:"next_line"`
 	Offset     int64             `json:"next_offset"`
 	Enqueued   int               `json:"enqueued"` // these three: of all runs
@@ -99,7 +100,7 @@ func (c *command) openOffsets(in *input) (_ *offsets, err error) {
 
 // load reads the file, or begins one.
 func (o *offsets) load(c *command) error {
-	o.record = offsetRecord{Form: offsetForm, Line: 1, File: o.in.name, Namespace: c.namespaceName(), Queue: c.queueName(),
+	o.record = offsetRecord{Form: offsetForm, FirstLine: c.fromLine, Line: 1, File: o.in.name, Namespace: c.namespaceName(), Queue: c.queueName(),
 		IDs: c.ids, Input: uuid.New(), Queues: map[string]uint64{}}
 	text, err := os.ReadFile(o.path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -139,7 +140,7 @@ func (o *offsets) compare(c *command) error {
 			return cli.Usagef("--offset-file %s was begun with %s %q, and is taken up with %q; %s", o.path, pair[0], pair[1], pair[2], startOver)
 		}
 	}
-	if c.fromLine > 1 {
+	if c.fromLine > 1 && c.fromLine != r.FirstLine { // the same command goes on
 		return cli.Usagef("--offset-file %s says that line %d is next; leave --from-line out, or %s at line %d", o.path, r.Line, startOver, c.fromLine)
 	}
 	if err := r.Content.check(o.in.file, r.Offset); err != nil {
@@ -148,10 +149,10 @@ func (o *offsets) compare(c *command) error {
 	return nil
 }
 
-// start is where to begin reading: behind what is known to be done with; line only counts where there is no file yet.
-func (o *offsets) start(line int) (place, error) {
+// start is where to begin reading: behind what is known to be done with.
+func (o *offsets) start() (place, error) {
 	if o.record.Run = max(o.record.Run, 1); !o.resumed {
-		return findLine(o.in.file, line)
+		return findLine(o.in.file, o.record.FirstLine)
 	}
 	at := place{o.record.Line, o.record.Offset}
 	skip, err := lineRest(o.in.file, at.offset)
@@ -196,13 +197,19 @@ func (o *offsets) uses(queue string, line uint64) error {
 	return o.saveLocked(underWay)
 }
 
-// rewind notes that all is to be read again. It is written with the queue's line that is the reason, by uses.
-func (o *offsets) rewind() {
+// rewind notes that all is to be read again, and answers from where. It is written with the queue's line that is the reason,
+// by uses.
+func (o *offsets) rewind() (place, error) {
+	at, err := findLine(o.in.file, o.record.FirstLine)
+	if err != nil {
+		return place{}, err
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.record.Line, o.record.Offset = 1, 0
+	o.record.Line, o.record.Offset = at.line, at.offset
 	o.before.Enqueued, o.before.Duplicates, o.before.Rejected = 0, 0, 0
 	o.record.Enqueued, o.record.Duplicates, o.record.Rejected = 0, 0, 0
+	return at, nil
 }
 
 // undo leaves the file of a run that could not begin as sure of itself as it was.

@@ -68,6 +68,38 @@ func TestFromLineWithOffsetFile(t *testing.T) {
 	}
 }
 
+// The line that the first run was told to begin at holds for those that take it up: what is before it never goes in, neither
+// when Redis lost lines and the file is read again, nor when the file was shorter than that and has grown.
+func TestFromLineHoldsForAllRuns(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Server(t)
+	client, rdb := openQueue(t, srv.URL()), redistest.Client(t, srv)
+	file, offsets := tempFile(t, "jobs.jsonl", lines(1, 10)), filepath.Join(t.TempDir(), "offset")
+	args := []string{"--file", file, "--offset-file", offsets}
+	write := func(n int) {
+		if err := os.WriteFile(file, []byte(lines(1, n)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	call{url: srv.URL(), args: append(args, "--from-line", "21")}.run(t).want(t, 0, "enqueued 0, duplicates 0, rejected 0\n")
+	write(15)
+	call{url: srv.URL(), args: append(args, "--from-line", "21")}.run(t).want(t, 0, "enqueued 0, duplicates 0, rejected 0; in all enqueued 0, duplicates 0, rejected 0\n")
+	write(30)
+	call{url: srv.URL(), args: args}.run(t).want(t, 0, "enqueued 10, duplicates 0, rejected 0; in all enqueued 10, duplicates 0, rejected 0\n")
+	dump := rdb.Dump(t.Context(), "tm:{default}:producers").Val()
+	write(40)
+	call{url: srv.URL(), args: args}.run(t).want(t, 0, "enqueued 10, duplicates 0, rejected 0; in all enqueued 20, duplicates 0, rejected 0\n")
+	for _, key := range []string{"jobs", "ready:0"} {
+		rdb.Del(t.Context(), "tm:{default}:"+key)
+	}
+	rdb.RestoreReplace(t.Context(), "tm:{default}:producers", 0, dump)
+	call{url: srv.URL(), args: args}.run(t).want(t, 0, "redis has lost lines that it had taken: "+file+" is read again from line 21 on, and what is in is passed by\n"+
+		"enqueued 10, duplicates 0, rejected 0, already in 10; in all enqueued 20, duplicates 0, rejected 0\n")
+	if n := ready(t, client, "default"); n != 10 {
+		t.Errorf("%d jobs are ready", n)
+	}
+}
+
 // Another enqueue at the same offset file is turned away; its lock ends with it, however it ends.
 func TestOffsetFileInUse(t *testing.T) {
 	t.Parallel()

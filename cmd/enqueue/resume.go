@@ -16,7 +16,7 @@ import (
 // takeUp makes a run begin where the runs before it ended. Redis is asked for each queue how far it is: after a kill that
 // is further than the offset file says.
 func (r *run) takeUp(ctx context.Context, client *queue.Client, o *offsets, rejects io.Writer) error {
-	at, err := o.start(r.command.fromLine)
+	at, err := o.start()
 	if err != nil {
 		return err
 	}
@@ -38,41 +38,48 @@ func (r *run) takeUp(ctx context.Context, client *queue.Client, o *offsets, reje
 	if err != nil {
 		return errors.Join(err, o.undo())
 	}
-	if back {
-		r.say("redis has lost lines that it had taken: %s is read again from its start, and what is in is passed by\n", o.in.name)
-		at = place{line: 1}
+	if back != nil {
+		from := "its start"
+		if back.line > 1 {
+			from = fmt.Sprintf("line %d on", back.line)
+		}
+		r.say("redis has lost lines that it had taken: %s is read again from %s, and what is in is passed by\n", o.in.name, from)
+		at = *back
 	}
 	if _, err := o.in.file.Seek(at.offset, io.SeekStart); err != nil {
 		return err
 	}
 	r.sender.client, r.sender.places, r.sender.offsets = input, input.Places, o
-	r.from, r.sender.tally.place = at, at
+	r.from, r.first, r.sender.tally.place = at, o.record.FirstLine, at
 	r.sender.progress.begin(at.offset)
 	return nil
 }
 
-// open begins the run in all queues that runs before it used, and holds what they say against what the file says. Back: one
-// of them has less than it had.
-func (o *offsets) open(ctx context.Context, client *queue.Client) (input *queue.Input, back bool, err error) {
+// open begins the run in all queues that runs before it used, and holds what they say against what the file says. Back is
+// where to begin again, as one of them has less than it had.
+func (o *offsets) open(ctx context.Context, client *queue.Client) (input *queue.Input, back *place, err error) {
 	input, err = client.Input(o.record.Input, o.record.Run, o.uses)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, err
 	}
 	for name, had := range o.before.Queues {
 		line, known, err := input.Resume(ctx, name)
 		switch {
 		case err != nil:
-			return nil, false, err
+			return nil, nil, err
 		case !known && o.before.State == underWay:
-			return nil, false, &goneError{path: o.path, queue: name, line: o.before.Line, at: o.before.At.Local().Format("2006-01-02 15:04:05")}
+			return nil, nil, &goneError{path: o.path, queue: name, line: o.before.Line, at: o.before.At.Local().Format("2006-01-02 15:04:05")}
 		case !known: // all was known when the run before ended
 		case line < had:
-			back = true
-			o.rewind()
+			first, err := o.rewind()
+			if err != nil {
+				return nil, nil, err
+			}
+			back = &first
 			fallthrough
 		default:
 			if err := o.uses(name, line); err != nil {
-				return nil, false, err
+				return nil, nil, err
 			}
 		}
 	}

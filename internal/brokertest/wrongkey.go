@@ -22,13 +22,13 @@ type step struct {
 
 // transitions is every call that the broker has, each with something to do.
 func (e *env) transitions(running broker.Claim) []step {
-	session := []string{e.q.Running("s"), e.q.Lanes("s")}
-	list := func(state broker.State) func() error {
-		return func() error {
-			_, err := e.b.List(e.ctx, e.q, state, broker.MaxPage, broker.Place{Priority: 9})
-			return err
-		}
-	}
+	return slices.Concat(e.producersSteps(), e.workersSteps(running), e.operatorsSteps(), e.lookingSteps())
+}
+
+// ofSession are the keys that calls on a session declare; those that only ask what it runs declare the first.
+func (e *env) ofSession() []string { return []string{e.q.Running("s"), e.q.Lanes("s")} }
+
+func (e *env) producersSteps() []step {
 	enqueue := []int{keys.Jobs, keys.Producers, keys.Wake, keys.Meta, keys.Ready}
 	return []step{
 		{name: "enqueue", only: append(enqueue, keys.Scheduled, keys.Due, keys.Ready+3), call: func() error {
@@ -44,6 +44,12 @@ func (e *env) transitions(running broker.Claim) []step {
 			_, err := enqueued()
 			return err
 		}},
+	}
+}
+
+func (e *env) workersSteps(running broker.Claim) []step {
+	session := e.ofSession()
+	return []step{
 		{name: "exchange", extra: session, call: func() error {
 			x := e.callSuspect("s", 5)
 			x.Done = []broker.Claim{running}
@@ -66,6 +72,12 @@ func (e *env) transitions(running broker.Claim) []step {
 		}},
 		{name: "recover", extra: session, call: func() error { _, err := e.b.Recover(e.ctx, e.q, "s", ttl, crashLimit, false); return err }},
 		{name: "sweep", call: func() error { _, _, _, err := e.b.Sweep(e.ctx, e.q, "0"); return err }},
+	}
+}
+
+func (e *env) operatorsSteps() []step {
+	session := e.ofSession()
+	return []step{
 		{name: "cancel", extra: session[:1], call: func() error { _, err := e.b.Cancel(e.ctx, e.q, ids(3, 3)); return err }},
 		{name: "delete", extra: session[:1], call: func() error { _, err := e.b.Delete(e.ctx, e.q, ids(1, 1)); return err }},
 		{name: "edit", extra: session[:1], call: func() error {
@@ -78,12 +90,25 @@ func (e *env) transitions(running broker.Claim) []step {
 		{name: "purge ready", call: func() error { _, _, err := e.b.Purge(e.ctx, e.q, "ready"); return err }},
 		{name: "purge dead", call: func() error { _, _, err := e.b.Purge(e.ctx, e.q, "dead"); return err }},
 		{name: "drop", extra: session, call: func() error { _, _, err := e.b.Drop(e.ctx, e.q); return err }},
-		{name: "get", extra: session[:1], call: func() error { _, err := e.b.Get(e.ctx, e.q, id(3)); return err }},
+	}
+}
+
+// lookingSteps are the calls that change nothing.
+func (e *env) lookingSteps() []step {
+	running := e.ofSession()[:1]
+	list := func(state broker.State) func() error {
+		return func() error {
+			_, err := e.b.List(e.ctx, e.q, state, broker.MaxPage, broker.Place{Priority: 9})
+			return err
+		}
+	}
+	return []step{
+		{name: "get", extra: running, call: func() error { _, err := e.b.Get(e.ctx, e.q, id(3)); return err }},
 		{name: "list ready", call: list(broker.StateReady)},
-		{name: "list running", extra: session[:1], call: list(broker.StateRunning)},
+		{name: "list running", extra: running, call: list(broker.StateRunning)},
 		{name: "list dead", call: list(broker.StateDead)},
 		{name: "peek", call: func() error { _, err := e.b.Peek(e.ctx, e.q); return err }},
-		{name: "counts", extra: session[:1], call: func() error { _, err := e.b.Counts(e.ctx, e.q); return err }},
+		{name: "counts", extra: running, call: func() error { _, err := e.b.Counts(e.ctx, e.q); return err }},
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -73,41 +72,43 @@ func (d *Doctor) wanted(queue string) bool {
 	return len(d.options.Queues) == 0 || slices.Contains(d.options.Queues, queue)
 }
 
-// found sorts a key in by its name.
+// found sorts a key in by its name. Those of namespaces whose names begin or go on alike match the pattern too; they are none
+// of this one's business.
 func (l *landscape) found(key, kind string) {
 	if l.keys++; l.keys%1000 == 0 {
 		l.d.tell(Progress{Done: l.keys})
 	}
-	queue, part, ok := l.d.space.Split(key)
-	if !ok {
-		if len(l.d.options.Queues) == 0 {
-			l.foundGlobal(key, kind)
-		}
-		return
-	}
-	if !l.d.wanted(queue) {
-		return
-	}
-	want := keys.KindOf(part)
+	name := keys.Parse(key)
 	switch {
-	case strings.HasPrefix(part, keys.AsidePart):
+	case name.Space != "" && name.Space != l.d.space.Name():
+		return
+	case name.Queue == "" && len(l.d.options.Queues) > 0, name.Queue != "" && !l.d.wanted(name.Queue):
+		return
+	case name.Aside:
 		l.bags.add(asideKeys, named(key))
 		return
-	case want == "":
+	case name.Kind == "":
 		l.bags.add(strangeKeys, named(key))
 		return
-	case kind != want:
-		l.bags.add(wrongType, ofType(key, kind, want))
-	case strings.HasPrefix(part, keys.PokePart):
+	case name.Kind != kind:
+		l.bags.add(wrongType, ofType(key, kind, name.Kind))
+	case strings.HasPrefix(name.Part, keys.PokePart):
 		l.bags.add(pokes, named(key))
 		return
 	}
-	if l.sessions[queue] == nil {
-		l.sessions[queue] = make(map[string]bool)
+	if name.Queue != "" {
+		l.ofQueue(&name, name.Kind == kind)
+	}
+}
+
+// ofQueue notes that a queue has keys, and which sessions have some that are sound.
+func (l *landscape) ofQueue(name *keys.Name, sound bool) {
+	if l.sessions[name.Queue] == nil {
+		l.sessions[name.Queue] = make(map[string]bool)
 	}
 	for _, prefix := range []string{keys.RunningPart, keys.LanesPart} {
-		if session, is := strings.CutPrefix(part, prefix); is && kind == want {
-			l.sessions[queue][session] = true
+		if session, is := strings.CutPrefix(name.Part, prefix); is && sound {
+			l.sessions[name.Queue][session] = true
 		}
 	}
 }
@@ -117,22 +118,6 @@ func ofType(key, kind, want string) *item {
 	i.other, i.text = want, fmt.Sprintf("%s (a %s, not a %s)", key, kind, want)
 	return i
 }
-
-func (l *landscape) foundGlobal(key, kind string) {
-	space := l.d.space
-	want := map[string]string{space.Queues(): "set", space.Workers(): "hash", space.Orders(): "hash", space.Settings(): "hash"}[key]
-	switch {
-	case strings.HasPrefix(key, space.Name()+":"+keys.AsidePart):
-		l.bags.add(asideKeys, named(key))
-	case want == "" && !otherSpace.MatchString(key[len(space.Name()):]):
-		l.bags.add(strangeKeys, named(key))
-	case want != "" && want != kind:
-		l.bags.add(wrongType, ofType(key, kind, want))
-	}
-}
-
-// otherSpace is how keys go on of a namespace whose name begins with ours.
-var otherSpace = regexp.MustCompile(`^:[^{}]+:(\{|queues$|workers$|orders$|settings$)`)
 
 // names are the queues that are listed or have keys.
 func (l *landscape) names(listed []string) ([]string, error) {

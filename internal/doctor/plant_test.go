@@ -226,7 +226,8 @@ var otherCases = []case_{
 		w.must(w.rdb.ZAdd(w.ctx, w.key(keys.Sessions), redis.Z{Member: "s", Score: float64(later() + 36e5)}).Err())
 		w.set1(w.key(keys.Meta), "no_recover_until", fmt.Sprint(later()+36e5))
 	}},
-	{name: "keys of other types", want: map[string]int64{"key-of-another-type": 2, "structures": 0, "workers": 0}, plant: func(w *ward) {
+	{name: "keys of other types", want: map[string]int64{"key-of-another-type": 3, "structures": 0, "workers": 0}, plant: func(w *ward) {
+		w.must(w.rdb.Set(w.ctx, w.space.Name()+":topic:{x}:about", "mine", 0).Err())
 		w.must(w.rdb.Set(w.ctx, w.key(keys.Results), "mine", 0).Err())
 		w.must(w.rdb.Set(w.ctx, w.space.Orders(), "mine", 0).Err())
 	}},

@@ -40,7 +40,7 @@ const (
 
 // vocabulary is in the order in which things are told, and mended.
 var vocabulary = []words{
-	{wrongType, Problem, "keys of another type than Tidemill's", "Nothing of the queue in its name can be claimed or added.",
+	{wrongType, Problem, "keys of another type than Tidemill's", "The queue or the topic in its name, if any, stands still.",
 		"renames them to ...:aside:..., in the same slot, with all they hold"},
 	{noName, Problem, "queues with keys whose names are not listed", "They are in no listing and no table.", "lists them"},
 	{badName, Note, "listed names that no queue can have", "They show in listings only.", "takes them off the list"},

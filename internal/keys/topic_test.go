@@ -26,7 +26,7 @@ func TestTopicNames(t *testing.T) {
 		if got != topic.Name() && got != space.Topics() && slot(got) != topic.Name() {
 			t.Errorf("%q is in the slot of %q", got, slot(got))
 		}
-		if _, _, ok := space.Split(got); ok {
+		if name := Parse(got); name.Queue != "" {
 			t.Errorf("%q is taken for a queue's", got)
 		}
 	}

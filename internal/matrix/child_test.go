@@ -2,13 +2,10 @@ package matrix
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
-	"os/signal"
 	"runtime"
 	"sync/atomic"
 	"syscall"
@@ -17,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/tidemill/tidemill/internal/redistest"
 	"github.com/tidemill/tidemill/queue"
 	"github.com/tidemill/tidemill/worker"
 )
@@ -37,13 +35,7 @@ type spec struct {
 }
 
 func TestMain(m *testing.M) {
-	if text := os.Getenv(childEnv); text != "" {
-		if err := beChild(text); err != nil {
-			fmt.Println("failed", err)
-			os.Exit(1)
-		}
-		return
-	}
+	redistest.ChildMain(childEnv, beChild)
 	flag.Parse()
 	// They wait, for minutes in all, and compute little: as many at once as there are processors would be too few.
 	if err := flag.Set("test.parallel", "10"); err != nil {
@@ -53,18 +45,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// beChild is a worker's main: it tells on stdout what its handlers do and what it logs, and ends with its parent.
-func beChild(text string) error {
-	var s spec
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		return err
-	}
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(3)
-	}()
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
+// beChild is a worker's main: it tells on stdout what its handlers do and what it logs.
+func beChild(ctx context.Context, s spec) error {
 	if s.Group != "" {
 		return consume(ctx, s)
 	}

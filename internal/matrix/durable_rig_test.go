@@ -67,7 +67,7 @@ func newConsumers(t *testing.T, url string) *consumers {
 func (c *consumers) start() *consumer {
 	c.t.Helper()
 	one := &consumer{child: startChild(c.t, spec{URL: c.url, Group: "g", TTL: c.ttl, Concurrency: 8})}
-	one.name = fmt.Sprintf("process %d", one.cmd.Process.Pid)
+	one.name = fmt.Sprintf("process %d", one.Process.Pid)
 	c.all = append(c.all, one)
 	return one
 }
@@ -105,10 +105,7 @@ func (c *consumers) join(ttl time.Duration, handle func(ctx context.Context, n i
 func (c *consumers) kill(one *consumer) {
 	c.t.Helper()
 	one.killed = time.Now()
-	if err := one.cmd.Process.Kill(); err != nil {
-		c.t.Error(err)
-	}
-	<-one.done
+	one.Kill()
 }
 
 // deliveries are those of a consumer so far.
@@ -119,13 +116,13 @@ func (o *consumer) deliveries() (out []delivery) {
 		return slices.Clone(o.own)
 	}
 	did := make(map[int]bool)
-	for _, line := range o.lines("did") {
+	for _, line := range o.Lines("did") {
 		var n int
 		if _, err := fmt.Sscan(line, &n); err == nil {
 			did[n] = true
 		}
 	}
-	for _, line := range o.lines("got") {
+	for _, line := range o.Lines("got") {
 		var n int
 		var at int64
 		if _, err := fmt.Sscan(line, &n, &at); err == nil {

@@ -22,7 +22,7 @@ func TestManyRunning(t *testing.T) {
 	for range jobs / 5000 {
 		r.addAll(5000, kind("wait"))
 	}
-	r.wait("them to run", func() bool { return len(c.lines("waiting")) == 1 })
+	r.wait("them to run", func() bool { return len(c.Lines("waiting")) == 1 })
 	t.Logf("all run after %v; %.2f KiB resident a running job", time.Since(c.began).Round(10*time.Millisecond),
 		float64(c.number("waiting")-c.number("up"))/float64(jobs))
 	// Each heartbeat gives the session its time to live anew: how far that runs down tells how late the next one was.
@@ -53,7 +53,7 @@ func TestManyRunning(t *testing.T) {
 	status, took := c.ended(patience)
 	t.Logf("it stopped within %v", took.Round(10*time.Millisecond))
 	if limit := s.Drain + s.Settle + 500*time.Millisecond; took > limit+slack(began) || status != 1 {
-		t.Errorf("status %d after %v, want %v: %v", status, took, limit, c.lines("failed"))
+		t.Errorf("status %d after %v, want %v: %v", status, took, limit, c.Lines("failed"))
 	}
 	if n := r.counts(); n.Ready != int64(jobs) || n.Running != 0 || n.Recovered != 0 || n.Failed != 0 {
 		t.Errorf("%+v", n)

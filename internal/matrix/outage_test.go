@@ -61,7 +61,7 @@ func TestRedisDown(t *testing.T) {
 	r.wait("100 handlers", func() bool { return started() == 100 })
 	r.srv.Kill()
 	r.pass(down)
-	if n := len(workers[0].lines("end")) + len(workers[1].lines("end")); n != 50 {
+	if n := len(workers[0].Lines("end")) + len(workers[1].Lines("end")); n != 50 {
 		t.Errorf("%d handlers ended while the server was down, want 50", n)
 	}
 	r.must(r.srv.Restart(r.ctx))
@@ -165,7 +165,7 @@ func TestRedisFrozen(t *testing.T) {
 	if limit := s.Settle + time.Second + 500*time.Millisecond; status != 1 || took > limit+slack(told) {
 		t.Errorf("a worker told to stop ended with status %d after %v, want %v", status, took, limit)
 	}
-	if said := strings.Join(leaver.lines("failed"), " "); !strings.Contains(said, worker.ErrDrainTimeout.Error()) {
+	if said := strings.Join(leaver.Lines("failed"), " "); !strings.Contains(said, worker.ErrDrainTimeout.Error()) {
 		t.Errorf("it said %q", said)
 	}
 	r.pass(still - time.Since(frozen))
@@ -189,7 +189,7 @@ func TestRedisFrozen(t *testing.T) {
 		}
 		c.signal(syscall.SIGTERM)
 		if status, _ := c.ended(patience); status != 0 {
-			t.Errorf("worker %d ended with status %d: %v", i, status, c.lines("failed"))
+			t.Errorf("worker %d ended with status %d: %v", i, status, c.Lines("failed"))
 		}
 		t.Logf("worker %d took %v of the processors in %v", i, c.cpu(), time.Since(c.began).Round(time.Second))
 		if c.cpu() > still/4 {

@@ -1,13 +1,8 @@
 package matrix
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,66 +14,28 @@ import (
 
 // child is a worker process.
 type child struct {
+	*redistest.Child
 	t     *testing.T
-	cmd   *exec.Cmd
 	began time.Time
-	done  chan struct{} // closed when it has ended
-
-	mu   sync.Mutex
-	said []string
 }
 
 // startChild starts a worker process and waits until it is up.
 func startChild(t *testing.T, s spec) *child {
 	t.Helper()
 	c := launchChild(t, s)
-	redistest.WaitFor(t, time.Minute, func() bool { return len(c.lines("up")) == 1 }, "a worker process")
+	redistest.WaitFor(t, time.Minute, func() bool { return len(c.Lines("up")) == 1 }, "a worker process")
 	return c
 }
 
 func launchChild(t *testing.T, s spec) *child {
 	t.Helper()
-	text, err := json.Marshal(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &child{t: t, cmd: exec.Command(os.Args[0]), done: make(chan struct{}), began: time.Now()}
-	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
-	c.cmd.Stderr = os.Stderr
-	stdin, err := c.cmd.StdinPipe() // held open: its end tells the child that we are gone
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := c.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(c.done)
-		lines := bufio.NewScanner(stdout)
-		for lines.Scan() {
-			c.mu.Lock()
-			c.said = append(c.said, lines.Text())
-			c.mu.Unlock()
-		}
-		_ = c.cmd.Wait()
-		stdin.Close()
-	}()
-	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // by its handle; it may have ended
-		<-c.done
-	})
-	return c
+	began := time.Now()
+	return &child{redistest.StartChild(t, childEnv, s), t, began}
 }
 
 func (c *child) signal(s syscall.Signal) {
 	c.t.Helper()
-	if err := c.cmd.Process.Signal(s); err != nil {
-		c.t.Fatal(err)
-	}
+	c.Signal(c.t, s)
 }
 
 // ended waits for the end of the process and answers its exit status and how long it took.
@@ -87,37 +44,23 @@ func (c *child) ended(within time.Duration) (status int, took time.Duration) {
 	began := time.Now()
 	redistest.WaitFor(c.t, within, func() bool {
 		select {
-		case <-c.done:
+		case <-c.Ended():
 			return true
 		default:
 			return false
 		}
 	}, "a worker process to end")
-	return c.cmd.ProcessState.ExitCode(), time.Since(began)
+	return c.ProcessState.ExitCode(), time.Since(began)
 }
 
 // cpu is the processor time that the process took, once it has ended.
 func (c *child) cpu() time.Duration {
-	return c.cmd.ProcessState.UserTime() + c.cmd.ProcessState.SystemTime()
-}
-
-// lines answers what the child said that begins with a word, without it.
-func (c *child) lines(word string) (rest []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, line := range c.said {
-		if first, after, _ := strings.Cut(line, " "); first == word {
-			rest = append(rest, after)
-		}
-	}
-	return rest
+	return c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 }
 
 // logged answers the log lines of the child that contain text.
 func (c *child) logged(text string) (found []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, line := range c.said {
+	for _, line := range c.Said() {
 		if strings.HasPrefix(line, "{") && strings.Contains(line, text) {
 			found = append(found, line)
 		}
@@ -135,7 +78,7 @@ type start struct {
 func (c *child) starts() []start {
 	c.t.Helper()
 	var out []start
-	for _, line := range c.lines("start") {
+	for _, line := range c.Lines("start") {
 		var text string
 		var at int64
 		var s start
@@ -151,7 +94,7 @@ func (c *child) starts() []start {
 // number reads the number behind a child's first line that begins with a word.
 func (c *child) number(word string) (n int64) {
 	c.t.Helper()
-	lines := c.lines(word)
+	lines := c.Lines(word)
 	if len(lines) == 0 {
 		c.t.Fatalf("the child did not say %q", word)
 	}

@@ -93,8 +93,8 @@ func TestEvictionPolicy(t *testing.T) {
 		r.must(r.rdb.ConfigSet(r.ctx, "maxmemory-policy", policy).Err())
 		c := launchChild(t, spec{URL: r.url, Concurrency: 1})
 		status, _ := c.ended(patience)
-		said := strings.Join(c.lines("failed"), " ")
-		if status != 1 || len(c.lines("up")) > 0 || !strings.Contains(said, policy) || !strings.Contains(said, "CONFIG SET maxmemory-policy noeviction") {
+		said := strings.Join(c.Lines("failed"), " ")
+		if status != 1 || len(c.Lines("up")) > 0 || !strings.Contains(said, policy) || !strings.Contains(said, "CONFIG SET maxmemory-policy noeviction") {
 			t.Errorf("%s: status %d, %q", policy, status, said)
 		}
 	}

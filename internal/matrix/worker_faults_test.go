@@ -88,8 +88,8 @@ func TestWorkerStopped(t *testing.T) {
 	r.pass(3*ttl - time.Since(stopped))
 	before := r.counts()
 	sleepy.signal(syscall.SIGCONT)
-	r.wait("its handlers' end", func() bool { return len(sleepy.lines("cause")) == 5 && len(sleepy.lines("end")) == 5 })
-	for _, line := range sleepy.lines("cause") {
+	r.wait("its handlers' end", func() bool { return len(sleepy.Lines("cause")) == 5 && len(sleepy.Lines("end")) == 5 })
+	for _, line := range sleepy.Lines("cause") {
 		if !strings.HasSuffix(line, queue.ErrSessionLost.Error()) {
 			t.Errorf("cause: %s", line)
 		}
@@ -123,7 +123,7 @@ func TestPoisonJob(t *testing.T) {
 	r.wait("200 successes and a dead job", func() bool {
 		for i, c := range workers {
 			select {
-			case <-c.done:
+			case <-c.Ended():
 				crashes++
 				workers[i] = startChild(t, s)
 			default:
@@ -166,13 +166,13 @@ func TestHandlersMisbehave(t *testing.T) {
 	}
 	// One slot of four is lost to the handler that never returns, no other: three meet, never four.
 	r.addAll(3, kind("meet"))
-	r.wait("three at once", func() bool { return len(c.lines("met")) == 3 })
+	r.wait("three at once", func() bool { return len(c.Lines("met")) == 3 })
 	// Three that ignore their timeout keep their slots until they return: nothing starts beside them.
 	r.addAll(3, kind("deaf"), queue.Timeout(100*time.Millisecond), once)
 	r.wait("them to run", func() bool { return r.counts().Running == 4 })
 	beside := r.add(nap{})
-	r.wait("it to end", func() bool { return r.counts().Succeeded == 4 && len(c.lines("end")) > 0 })
-	if ends := c.lines("end"); ends[0] == beside {
+	r.wait("it to end", func() bool { return r.counts().Succeeded == 4 && len(c.Lines("end")) > 0 })
+	if ends := c.Lines("end"); ends[0] == beside {
 		t.Error("the nap ended before any of those that held all slots")
 	}
 	r.wait("the deaf to be dead", func() bool { return r.counts().Dead == 45 })
@@ -183,8 +183,8 @@ func TestHandlersMisbehave(t *testing.T) {
 	began := time.Now()
 	c.signal(syscall.SIGTERM)
 	status, took := c.ended(patience)
-	if took > 4*time.Second+slack(began) || status != 1 || !strings.Contains(strings.Join(c.lines("failed"), " "), "drain timed out") {
-		t.Errorf("status %d after %v: %v", status, took, c.lines("failed"))
+	if took > 4*time.Second+slack(began) || status != 1 || !strings.Contains(strings.Join(c.Lines("failed"), " "), "drain timed out") {
+		t.Errorf("status %d after %v: %v", status, took, c.Lines("failed"))
 	}
 	if s := r.get(forever); s.State != queue.Ready || s.Attempts != 0 {
 		t.Errorf("it is %s with %d attempts", s.State, s.Attempts)

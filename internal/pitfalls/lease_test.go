@@ -18,9 +18,9 @@ func TestPitfall04LeaseByLocalClock(t *testing.T) {
 	old := x.sessions()[0]
 	deliver := p.HoldRequest(acks(t))
 	x.add(2, 0) // end at once: their acknowledgement is under way when it stops
-	x.wait("an acknowledgement under way", func() bool { return p.Held() > 0 && len(sleepy.lines("end")) == 2 })
+	x.wait("an acknowledgement under way", func() bool { return p.Held() > 0 && len(sleepy.Lines("end")) == 2 })
 	x.add(2, 1500*time.Millisecond) // end while it stands still: acknowledged when it goes on
-	x.wait("the other handlers", func() bool { return len(sleepy.lines("start")) == 4 })
+	x.wait("the other handlers", func() bool { return len(sleepy.Lines("start")) == 4 })
 	stopped := time.Now()
 	thaw := redistest.FreezeProcess(t, sleepy.Process)
 	awake := x.start(childSpec{Addr: x.srv.Addr(), Concurrency: 4})
@@ -55,10 +55,10 @@ func TestPitfall04LeaseByLocalClock(t *testing.T) {
 	}
 	// And it works again.
 	awake.term()
-	<-awake.done
+	<-awake.Ended()
 	x.add(1, 0)
 	x.wait("a job at the first", func() bool { return x.counts().Succeeded == 5 })
-	if n := len(sleepy.lines("start")); n != 5 {
+	if n := len(sleepy.Lines("start")); n != 5 {
 		t.Errorf("%d starts", n)
 	}
 }
@@ -93,7 +93,7 @@ func TestPitfall05HeartbeatStarved(t *testing.T) {
 	})
 	t.Logf("%d jobs; the session never had less than %v to go", jobs, least.Round(time.Millisecond))
 	n := x.counts()
-	if least < 0 || n.Succeeded != int64(jobs) || n.Recovered != 0 || n.Refused != 0 || len(busy.lines("start")) != jobs || l.starts() != 0 {
-		t.Errorf("%d starts and %d at the peer, %+v", len(busy.lines("start")), l.starts(), n)
+	if least < 0 || n.Succeeded != int64(jobs) || n.Recovered != 0 || n.Refused != 0 || len(busy.Lines("start")) != jobs || l.starts() != 0 {
+		t.Errorf("%d starts and %d at the peer, %+v", len(busy.Lines("start")), l.starts(), n)
 	}
 }

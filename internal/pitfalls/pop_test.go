@@ -36,7 +36,7 @@ func TestPitfall01DestructivePop(t *testing.T) {
 			return n.Succeeded+n.Dead == int64(*popJobs)
 		}
 		at := kills % len(workers)
-		workers[at].kill()
+		workers[at].Kill()
 		workers[at] = x.launch(spec)
 		all = append(all, workers[at])
 		kills, last = kills+1, time.Now()

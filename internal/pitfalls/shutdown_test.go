@@ -45,7 +45,7 @@ var phases = []phase{
 				release()
 				release = next
 			}
-			if len(c.lines("end")) == x.added { // it let pass the answer to another claim, of the jobs: add more
+			if len(c.Lines("end")) == x.added { // it let pass the answer to another claim, of the jobs: add more
 				x.add(4, 0)
 			}
 			return held && n.Running == 4
@@ -54,26 +54,26 @@ var phases = []phase{
 	}},
 	{name: "running", enter: func(x *world, _ *redistest.Proxy, c *child) func() { // 4 of them wait
 		x.add(8, 300*time.Millisecond)
-		x.wait("handlers", func() bool { return len(c.lines("start")) >= 4 })
+		x.wait("handlers", func() bool { return len(c.Lines("start")) >= 4 })
 		return nothing
 	}},
 	{name: "running for longer than there is time", repeats: 4, unclean: true, enter: func(x *world, _ *redistest.Proxy, c *child) func() {
 		for range 4 {
 			x.addKind("block")
 		}
-		x.wait("handlers", func() bool { return len(c.lines("start")) == 4 })
+		x.wait("handlers", func() bool { return len(c.Lines("start")) == 4 })
 		return nothing
 	}},
 	{name: "settling, not yet settled", enter: func(x *world, p *redistest.Proxy, c *child) func() {
 		release := p.HoldRequest(acks(x.T))
 		x.add(4, 0)
-		x.wait("acknowledgements under way", func() bool { return len(c.lines("end")) == 4 && p.Held() > 0 })
+		x.wait("acknowledgements under way", func() bool { return len(c.Lines("end")) == 4 && p.Held() > 0 })
 		return release
 	}},
 	{name: "settling, answer under way", enter: func(x *world, p *redistest.Proxy, c *child) func() {
 		release := p.HoldReply(acks(x.T))
 		x.add(4, 0)
-		x.wait("the answer to acknowledgements", func() bool { return len(c.lines("end")) == 4 && p.HeldReplies() > 0 })
+		x.wait("the answer to acknowledgements", func() bool { return len(c.Lines("end")) == 4 && p.HeldReplies() > 0 })
 		return release
 	}},
 	{name: "scheduled", enter: func(x *world, _ *redistest.Proxy, _ *child) func() {
@@ -113,7 +113,7 @@ func shutDown(x *world, ph phase, frozen bool) {
 		release()
 	}
 	select {
-	case <-c.done:
+	case <-c.Ended():
 	case <-time.After(within):
 		x.Fatalf("still there %v after it was told to stop", within)
 	}
@@ -122,7 +122,7 @@ func shutDown(x *world, ph phase, frozen bool) {
 		x.must(x.srv.Thaw())
 	} else {
 		if c.ProcessState.Success() == ph.unclean {
-			x.Errorf("it ended with %s: %q", c.ProcessState, c.lines("failed"))
+			x.Errorf("it ended with %s: %q", c.ProcessState, c.Lines("failed"))
 		}
 		if n := x.counts(); n.Running != 0 || len(x.sessions()) != 0 || x.pops() != 0 {
 			x.Errorf("left behind: %d sessions, %d pops, %+v", len(x.sessions()), x.pops(), n)

@@ -8,6 +8,7 @@
 //   - NewBubble and Embedded: miniredis without a socket, for use inside
 //     testing/synctest bubbles, where hours pass in milliseconds.
 //   - NewProxy: a TCP proxy before a real server.
+//   - ChildMain and StartChild: processes of the test binary, to be killed and stopped.
 //   - NewMonitor: the commands that clients sent to a real server.
 //   - WaitFor: the one way to wait for a condition.
 //
