@@ -29,6 +29,7 @@ type alarm struct {
 	at     time.Time // when to promote next; zero = not set
 	target int64     // the due time (server ms) that promote answered for at; 0 = at is for another reason
 	holder bool
+	server serverClock // of the queue's server
 }
 
 func newTimer(w *Worker) *timer {
@@ -91,18 +92,18 @@ func reread(at time.Time) time.Time {
 
 // Run promotes until ctx ends.
 func (t *timer) Run(ctx context.Context) error {
-	clock := time.NewTimer(time.Hour)
-	defer clock.Stop()
+	clock := loop.NewAlarm()
+	defer clock.Close()
 	for ctx.Err() == nil {
 		c, wait := t.next()
 		if c != nil {
 			t.promote(ctx, c)
 			continue
 		}
-		clock.Reset(wait)
+		clock.Set(wait)
 		select {
 		case <-ctx.Done():
-		case <-clock.C:
+		case <-clock.C():
 		case <-t.look.C():
 		}
 	}
@@ -131,7 +132,9 @@ func (t *timer) next() (*consumer, time.Duration) {
 // promote makes ready what is due and sets the alarm anew by the server's answer. A holder that finds its work done by
 // another leaves the timer to that one.
 func (t *timer) promote(ctx context.Context, c *consumer) {
+	sent := time.Now()
 	p, err := t.w.broker.Promote(ctx, c.keys)
+	came := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.queues[c]
@@ -143,6 +146,7 @@ func (t *timer) promote(ctx context.Context, c *consumer) {
 		return
 	}
 	t.w.sync(p.NowUS)
+	a.server.read(sent, came, p.NowUS)
 	if p.Moved > 0 {
 		a.holder = true
 	} else if a.target > 0 && p.NowUS/1000 >= a.target && (p.Next == 0 || p.Next > a.target) {
@@ -151,10 +155,9 @@ func (t *timer) promote(ctx context.Context, c *consumer) {
 	if p.Next == 0 {
 		return
 	}
-	left := time.Duration(p.Next*1000-p.NowUS) * time.Microsecond
-	at := time.Now().Add(left)
+	at := a.server.reach(p.Next)
 	switch {
-	case left <= 0:
+	case p.Next*1000 <= p.NowUS:
 	case a.holder:
 		at = reread(at)
 	default:
