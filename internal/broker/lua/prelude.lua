@@ -42,6 +42,17 @@ local function measure(...)
   return sizes
 end
 
+-- faulty answers the error of the first typed read that failed, of key, value, key, value.
+local function faulty(...)
+  local reads = {...}
+  for i = 1, #reads, 2 do
+    local value = reads[i + 1]
+    if type(value) == 'table' and value.err then
+      return wrong(reads[i], value.err)
+    end
+  end
+end
+
 -- chunks runs a variadic command over a list in bites.
 local function chunks(command, key, list)
   local n = 0
