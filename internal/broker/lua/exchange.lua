@@ -19,8 +19,9 @@ local lib -- what library() answered, where it was needed
 
 -- Typed reads of all that is written below, as measure() makes them, but fewer: they are most of what a small batch costs.
 -- What few queues have is looked for by one question, whether any of these keys is there. Where none is, the claim's own
--- reads serve; elsewhere an acknowledgement may change what they tell.
-local sizes, top, suspects = nil, 0, 0
+-- reads serve; elsewhere an acknowledgement may change what they tell. (Arguments stay text where they can: making text of a
+-- number costs as much as a small read.)
+local sizes, top, suspects = false, 0, 0
 local seldom = call('EXISTS', STATE, SUSPECT, FINISHED, RESULTS, CANCELS, unpack(KEYS, READY + 1, READY + 9))
 if seldom > 0 then
   sizes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -45,7 +46,7 @@ local meta, record = pcall('HMGET', META, 'paused', 'token', 'succeeded'), pcall
 local expiry, tokens = pcall('ZSCORE', SESSIONS, session), pcall('LLEN', WAKE)
 local paused = meta[1] == '1'
 local ahead = (sizes or paused) and 0 or min(want, step, STEP)
-local head, jobs = pcall('LRANGE', FIRST, 0, ahead), nil -- one more: whether any will be left
+local head, jobs = pcall('LRANGE', FIRST, '0', ahead == want and ARGV[4] or ahead), nil -- one more: will any be left?
 local have = #head
 if have > ahead then head[have] = nil end
 if sizes then sizes[READY] = have end
@@ -93,11 +94,11 @@ end
 -- the rest run then.
 local refused, place, done = {}, 0, 0
 if ARGV[9] ~= '' then
-  local gone, loose, loose_tokens, loose_places = nil, {}, {}, {}
+  local gone, loose, loose_tokens, loose_places
   for first, count in string.gmatch(ARGV[9], '(%d+):(%d+)') do
-    local from, n, held = tonumber(first), tonumber(count), nil
-    if n >= 8 then
-      local through = format('%.0f', from + n - 1)
+    local n, held = tonumber(count), nil
+    if n >= 8 or 16 * n == #ARGV[8] then
+      local through = n == 1 and first or format('%.0f', tonumber(first) + n - 1)
       held = pcall('ZRANGEBYSCORE', RUNNING, first, through)
       if held.err then return library().wrong(RUNNING, held.err) end
       if #held == n and table.concat(held) == sub(ARGV[8], 16 * place + 1, 16 * (place + n)) then
@@ -107,9 +108,10 @@ if ARGV[9] ~= '' then
       end
     end
     if not held then
+      loose, loose_tokens, loose_places = loose or {}, loose_tokens or {}, loose_places or {}
       for i = 0, n - 1 do
-        local at, byte = #loose + 1, 16 * (place + i)
-        loose[at], loose_tokens[at], loose_places[at] = sub(ARGV[8], byte + 1, byte + 16), from + i, place + i
+        local at, id = #loose + 1, 16 * (place + i)
+        loose[at], loose_tokens[at], loose_places[at] = sub(ARGV[8], id + 1, id + 16), tonumber(first) + i, place + i
       end
     elseif not gone then
       gone = held
@@ -120,7 +122,7 @@ if ARGV[9] ~= '' then
     end
     place = place + n
   end
-  if loose[1] then
+  if loose then
     local scores, ours = pcall('ZMSCORE', RUNNING, unpack(loose)), {}
     if scores.err then return library().wrong(RUNNING, scores.err) end
     gone = gone or {}
@@ -200,7 +202,7 @@ for p = top, 0, -1 do
     end
     ahead = 0
     local states = sizes and sizes[N_STATE] > 0 and call('HMGET', STATE, unpack(names))
-    local used, all = #entries, states and limit + 1 or bytes
+    local used, all = #entries, states and limit + 1 or 0
     for i = 1, n == 0 and used or 0 do
       local envelope = found[i]
       all = all + (envelope and #envelope > 2 and #envelope or limit + 1)
@@ -297,15 +299,17 @@ else
   end
 end
 
--- A counter that is no number (a foreign hand) begins anew, as in tally().
-local succeeded = tonumber(meta[3] or 0) or 0
-succeeded = format('%.0f', (succeeded >= 0 and succeeded < 2 ^ 53 and succeeded or 0) + done)
-if n > 0 and done > 0 then
+local succeeded
+if done > 0 then
+  succeeded = tonumber(meta[3] or 0) or 0 -- one that is no number begins anew, as in tally()
+  succeeded = format('%.0f', (succeeded >= 0 and succeeded < 2 ^ 53 and succeeded or 0) + done)
+end
+if done > 0 and n > 0 then
   call('HSET', META, 'token', hi_text, 'succeeded', succeeded)
-elseif n > 0 then
-  call('HSET', META, 'token', hi_text)
 elseif done > 0 then
   call('HSET', META, 'succeeded', succeeded)
+elseif n > 0 then
+  call('HSET', META, 'token', hi_text)
 end
 if refused[1] then
   lib = lib or library()
