@@ -1,5 +1,8 @@
 -- Shared by the scripts of workers and operators, behind basics.lua: names for the keys, typed reads, wake-ups.
 -- The fixed keys stand first in KEYS, in the order of internal/keys. Values are read positionally from there.
+local shared = basics()
+local int, clock, wrong, tally = shared.int, shared.clock, shared.wrong, shared.tally
+local lane_record, stale = shared.lane_record, shared.stale
 local JOBS, STATE, SUSPECT, SCHEDULED, SESSIONS, DEAD, FINISHED, RESULTS, CANCELS, WAKE, DUE
 local offset = 0
 -- Places in what measure() returns; READY + p is ready:<p>.
