@@ -45,7 +45,7 @@ end
 local meta, record = pcall('HMGET', META, 'paused', 'token', 'succeeded'), pcall('HGET', LANES, ARGV[2])
 local expiry, tokens = pcall('ZSCORE', SESSIONS, session), pcall('LLEN', WAKE)
 local paused = meta[1] == '1'
-local ahead = (sizes or paused) and 0 or min(want, step, STEP)
+local ahead = (sizes or paused or want < 1) and 0 or min(want, step, STEP)
 local head, jobs = pcall('LRANGE', FIRST, '0', ahead == want and ARGV[4] or ahead), nil -- one more: will any be left?
 local have = #head
 if have > ahead then head[have] = nil end
@@ -137,11 +137,18 @@ if ARGV[9] ~= '' then
       done = done + call('ZREM', RUNNING, unpack(ours)) -- an id that is named twice is done once
     end
   end
-  if gone[1] and sizes then
+  local bare = not sizes or sizes[N_RESULTS] + sizes[N_CANCELS] == 0 -- nothing but the envelopes is to be forgotten
+  if bare and sizes and sizes[N_STATE] > 0 and gone[1] then
+    local states = call('HMGET', STATE, unpack(gone))
+    for i = 1, #gone do
+      bare = bare and not states[i]
+    end
+  end
+  if gone[1] and bare then
+    call('HDEL', JOBS, unpack(gone))
+  elseif gone[1] then
     lib = library()
     lib.bury(gone, sizes)
-  elseif gone[1] then
-    call('HDEL', JOBS, unpack(gone))
   end
 end
 for i = 10, #ARGV, 5 do
