@@ -23,8 +23,11 @@ func source(name string) string {
 	defer sourcesMu.Unlock()
 	if sources[name] == "" {
 		parts := []string{"basics", "prelude", "moves", name}
-		if name == "enqueue" {
+		switch name {
+		case "enqueue":
 			parts = []string{"basics", name}
+		case "exchange":
+			parts = []string{"library", "basics", "prelude", "moves", "library_end", name}
 		}
 		for _, part := range parts {
 			b, err := os.ReadFile("../internal/broker/lua/" + part + ".lua")

@@ -47,10 +47,11 @@ func readHeaders(t *testing.T) map[string]*header {
 	if err != nil {
 		t.Fatal(err)
 	}
+	library, end := readLua(t, "library.lua"), readLua(t, "library_end.lua")
 	basics, prelude, moves, mending := readLua(t, "basics.lua"), readLua(t, "prelude.lua"), readLua(t, "moves.lua"), readLua(t, "mending.lua")
 	out := make(map[string]*header) // by digest
 	for _, f := range files {
-		if slices.Contains([]string{"basics.lua", "prelude.lua", "moves.lua", "mending.lua"}, f.Name()) {
+		if slices.Contains([]string{"basics.lua", "prelude.lua", "moves.lua", "mending.lua", "library.lua", "library_end.lua"}, f.Name()) {
 			continue
 		}
 		text := readLua(t, f.Name())
@@ -65,6 +66,9 @@ func readHeaders(t *testing.T) map[string]*header {
 		shared := basics + prelude + moves
 		if f.Name() == "enqueue.lua" || f.Name() == "fence.lua" || f.Name() == "order.lua" { // the basics are all they need
 			shared = basics
+		}
+		if f.Name() == "exchange.lua" {
+			shared = library + shared + end
 		}
 		if slices.Contains(mends, f.Name()) {
 			shared += mending

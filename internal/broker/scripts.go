@@ -24,6 +24,11 @@ var names = map[string]string{}
 // load reads a worker's or an operator's script.
 func load(name string) *transition { return newTransition(name, "basics", "prelude", "moves") }
 
+// loadHot is load for a script that is called so often that it makes what it shares only where it needs it (library.lua).
+func loadHot(name string) *transition {
+	return newTransition(name, "library", "basics", "prelude", "moves", "library_end")
+}
+
 // loadReading is load for a script that writes nothing.
 func loadReading(name string) *transition {
 	s := load(name)
@@ -49,7 +54,7 @@ func newTransition(name string, shared ...string) *transition {
 var (
 	enqueueScript   = loadAlone("enqueue")
 	fenceScript     = loadAlone("fence")
-	exchangeScript  = load("exchange")
+	exchangeScript  = loadHot("exchange")
 	failScript      = load("fail")
 	promoteScript   = load("promote")
 	heartbeatScript = load("heartbeat")

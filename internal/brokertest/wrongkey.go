@@ -174,6 +174,34 @@ var wrongKeyCases = []testCase{
 			e.expire("s")
 		}
 	}},
+	{"wrong type/exchange of a plain queue, whose own reads tell", func(e *env) {
+		e.add(1, 3)
+		e.register("s")
+		running := e.claim("s", 1)
+		spare := e.space.Name() + ":{q}:spare"
+		for _, key := range []string{e.q.Key(keys.Jobs), e.q.Key(keys.Wake), e.q.Key(keys.Meta), e.q.Key(keys.Sessions),
+			e.q.Key(keys.Ready), e.q.Running("s"), e.q.Lanes("s")} {
+			existed := e.rdb.Exists(e.ctx, key).Val() == 1
+			if existed {
+				e.must(e.rdb.Rename(e.ctx, key, spare).Err())
+			}
+			e.must(e.rdb.Set(e.ctx, key, "not ours", 0).Err())
+			before := e.dump()
+			for _, done := range [][]broker.Claim{nil, claims(running)} {
+				x := e.call("s", 5)
+				x.Done = done
+				_, err := e.send(x)
+				e.wrongKey(err, key)
+			}
+			e.unchanged(before)
+			e.must(e.rdb.Del(e.ctx, key).Err())
+			if existed {
+				e.must(e.rdb.Rename(e.ctx, spare, key).Err())
+			}
+		}
+		e.ack("s", running)
+		e.counts(2, 0, 0, 0, 0)
+	}},
 	{"wrong type/queue names", func(e *env) {
 		e.must(e.rdb.Set(e.ctx, e.space.Queues(), "not ours", 0).Err())
 		e.wrongKey(e.b.AddQueue(e.ctx, e.q), e.space.Queues())

@@ -17,7 +17,11 @@ func script(t *testing.T, names ...string) redistest.Pred {
 	var words []string
 	for _, name := range names {
 		source := ""
-		for _, part := range []string{"basics", "prelude", "moves", name} {
+		parts := []string{"basics", "prelude", "moves", name}
+		if name == "exchange" {
+			parts = []string{"library", "basics", "prelude", "moves", "library_end", name}
+		}
+		for _, part := range parts {
 			b, err := os.ReadFile("../broker/lua/" + part + ".lua")
 			if err != nil {
 				t.Fatal(err)

@@ -22,13 +22,12 @@ if ARGV[1] ~= '' then
   end
   recorded = pcall('HGET', PRODUCERS, field)
   if recorded then
-    if recorded.err then return wrong(PRODUCERS, recorded.err) end
-    local last, outcomes = string.match(recorded, '^(%d+) %d+ (.*)$')
-    last = tonumber(last)
+    if recorded.err then return basics().wrong(PRODUCERS, recorded.err) end
+    local last = tonumber(string.match(recorded, '^%d+'))
     if tonumber(seq) == last then
-      return {now_us, outcomes}
+      return {now_us, string.match(recorded, '^%d+ %d+ (.*)$')}
     elseif tonumber(seq) < last then
-      return stale(last)
+      return basics().stale(last)
     end
   end
 end
@@ -59,23 +58,23 @@ for i = 1, n do
   ids[i] = sub(packed, 16 * i - 15, 16 * i)
 end
 local known = pcall('HMGET', JOBS, unpack(ids))
-if known.err then return wrong(JOBS, known.err) end
+if known.err then return basics().wrong(JOBS, known.err) end
 local tokens = pcall('LLEN', WAKE)
-if type(tokens) == 'table' then return wrong(WAKE, tokens.err) end
+if type(tokens) == 'table' then return basics().wrong(WAKE, tokens.err) end
 local paused = pcall('HGET', META, 'paused')
-if type(paused) == 'table' then return wrong(META, paused.err) end
+if type(paused) == 'table' then return basics().wrong(META, paused.err) end
 local ready = {}
 for i = 7, #KEYS do
   local length = pcall('LLEN', KEYS[i])
-  if type(length) == 'table' then return wrong(KEYS[i], length.err) end
+  if type(length) == 'table' then return basics().wrong(KEYS[i], length.err) end
   ready[byte(KEYS[i], -1) - 48] = KEYS[i]
 end
 local before, armed
 if dues then
   before = pcall('ZRANGE', SCHEDULED, 0, 0, 'WITHSCORES')
-  if before.err then return wrong(SCHEDULED, before.err) end
+  if before.err then return basics().wrong(SCHEDULED, before.err) end
   armed = pcall('LLEN', DUE)
-  if type(armed) == 'table' then return wrong(DUE, armed.err) end
+  if type(armed) == 'table' then return basics().wrong(DUE, armed.err) end
 end
 
 -- The new jobs, the last one first: of an id that comes twice the first envelope is written last, and stays.
@@ -123,7 +122,7 @@ if created > 0 then
       else
         seen[id] = true
         if dues and dues[i] > now then
-          scheduled[#scheduled + 1] = int(dues[i])
+          scheduled[#scheduled + 1] = format('%.0f', dues[i])
           scheduled[#scheduled + 1] = id
         else
           local p = byte(ARGV[i + 5], 3)
@@ -153,7 +152,10 @@ if created > 0 then
   if now_ready > 0 and tokens < 1 and paused ~= '1' then
     call('RPUSH', WAKE, '1')
   end
-  tally('enqueued', created)
+  -- Text of one is at hand: making it of the number costs a lone job as much as the call.
+  if type(pcall('HINCRBY', META, 'enqueued', created == 1 and '1' or created)) == 'table' then
+    basics().tally('enqueued', created)
+  end
 end
 
 local outcomes = ''
@@ -164,7 +166,7 @@ if words then
   outcomes = table.concat(words)
 end
 if ARGV[1] ~= '' then
-  if not recorded then admit(now) end
+  if not recorded then basics().admit(now) end
   local r = pcall('HSET', PRODUCERS, field, seq .. ' ' .. ms .. ' ' .. outcomes)
   -- Where nothing was created a full Redis is no reason to fail; one that became a replica may not know what it has.
   if type(r) == 'table' and (created > 0 or string.find(r.err, 'READONLY', 1, true)) then

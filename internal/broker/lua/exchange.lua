@@ -8,134 +8,158 @@
 --          claimed (first in the batch), first token (tokens are consecutive), ids, envelopes, state records (none where
 --          no job has one)
 -- ERRORS: LOST, STALE, WRONGKEY
+local call, pcall = redis.call, redis.pcall
+local byte, sub, format, min, max = string.byte, string.sub, string.format, math.min, math.max
+local JOBS, STATE, SUSPECT, _, SESSIONS, _, _, FINISHED, RESULTS, CANCELS, WAKE, _, META, FIRST = unpack(KEYS, 1, 14)
 local RUNNING, LANES = KEYS[24], KEYS[25]
-local LONG = string.rep('\0', 65) -- no id
-local session, seq, want, limit = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local err = shrink()
-if err then return err end
+local N_STATE, N_SUSPECT, N_FINISHED, N_RESULTS, N_CANCELS, READY = 2, 3, 8, 9, 10, 14 -- places in sizes, as measure() has them
+local STEP = 1000 -- values in one unpack
+local session, seq, want, limit, step = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), max(tonumber(ARGV[6]), 1)
+local lib -- what library() answered, where it was needed
 
 -- Typed reads of all that is written below, as measure() makes them, but fewer: they are most of what a small batch costs.
--- What few queues have is looked for by two questions, whether any of these keys is there.
-local sizes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
-local function typed(command, key, ...)
-  local value = pcall(command, key, ...)
-  if type(value) == 'table' and value.err then
-    err = err or wrong(key, value.err)
+-- What few queues have is looked for by one question, whether any of these keys is there. Where none is, the claim's own
+-- reads serve; elsewhere an acknowledgement may change what they tell. (Arguments stay text where they can: making text of a
+-- number costs as much as a small read.)
+local sizes, top, suspects = false, 0, 0
+local seldom = call('EXISTS', STATE, SUSPECT, FINISHED, RESULTS, CANCELS, unpack(KEYS, READY + 1, READY + 9))
+if seldom > 0 then
+  sizes = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
+  local others = call('EXISTS', unpack(KEYS, READY + 1, READY + 9))
+  if others > 0 then
+    top = 9
+    for i = READY + 1, READY + 9 do
+      sizes[i] = pcall('LLEN', KEYS[i])
+    end
   end
-  return value
-end
-local function sized(first, last)
-  for i = first, last do
-    sizes[i] = typed(READS[i] or 'LLEN', KEYS[i])
+  if others < seldom then
+    sizes[N_STATE], sizes[N_SUSPECT] = pcall('HLEN', STATE), pcall('LLEN', SUSPECT)
+    sizes[N_FINISHED], sizes[N_RESULTS], sizes[N_CANCELS] = pcall('ZCARD', FINISHED), pcall('HLEN', RESULTS), pcall('HLEN', CANCELS)
+    suspects = sizes[N_SUSPECT]
   end
+  for i = N_STATE, READY + 9 do
+    if type(sizes[i]) == 'table' then return library().wrong(KEYS[i], sizes[i].err) end
+  end
+  if suspects > 0 then top = 10 end
 end
-sized(1, 1)
-sized(N_WAKE, N_WAKE)
-sized(READY, READY)
-if call('EXISTS', unpack(KEYS, READY + 1, READY + 9)) > 0 then
-  sized(READY + 1, READY + 9)
+local meta, record = pcall('HMGET', META, 'paused', 'token', 'succeeded'), pcall('HGET', LANES, ARGV[2])
+local expiry, tokens = pcall('ZSCORE', SESSIONS, session), pcall('LLEN', WAKE)
+local paused = meta[1] == '1'
+local ahead = (sizes or paused or want < 1) and 0 or min(want, step, STEP)
+local head, jobs = pcall('LRANGE', FIRST, '0', ahead == want and ARGV[4] or ahead), nil -- one more: will any be left?
+local have = #head
+if have > ahead then head[have] = nil end
+if sizes then sizes[READY] = have end
+if head[1] then
+  jobs = pcall('HMGET', JOBS, unpack(head))
+else
+  jobs = pcall('HLEN', JOBS)
 end
-if call('EXISTS', STATE, SUSPECT, FINISHED, RESULTS, CANCELS) > 0 then
-  sized(N_STATE, N_SUSPECT)
-  sized(N_FINISHED, N_CANCELS)
+local running = ARGV[9] == '' and pcall('ZCARD', RUNNING)
+if meta.err or record and record.err or expiry and expiry.err or type(tokens) == 'table' or head.err
+  or type(jobs) == 'table' and jobs.err or type(running) == 'table' then
+  return library().faulty(META, meta, LANES, record, SESSIONS, expiry, WAKE, tokens, FIRST, head, JOBS, jobs, RUNNING, running)
 end
-local running, record = typed('ZCARD', RUNNING), typed('HGET', LANES, ARGV[2])
-local meta = typed('HMGET', META, 'paused', 'token')
-if err then return err end
-err = dead_session(session, #ARGV[8] / 16 + (#ARGV - 9) / 5)
-if err then return err end
+
 local time = call('TIME')
 local now_text = time[1] .. sub('000000', #time[2] + 1) .. time[2]
 local now_us = tonumber(now_text)
-local now = floor(now_us / 1000)
-
--- digits answers two digits for each number below 100, the first for 0.
-local function digits()
-  return {'00', '01', '02', '03', '04', '05', '06', '07', '08', '09', '10', '11', '12', '13', '14', '15', '16',
-    '17', '18', '19', '20', '21', '22', '23', '24', '25', '26', '27', '28', '29', '30', '31', '32', '33',
-    '34', '35', '36', '37', '38', '39', '40', '41', '42', '43', '44', '45', '46', '47', '48', '49', '50',
-    '51', '52', '53', '54', '55', '56', '57', '58', '59', '60', '61', '62', '63', '64', '65', '66', '67',
-    '68', '69', '70', '71', '72', '73', '74', '75', '76', '77', '78', '79', '80', '81', '82', '83', '84',
-    '85', '86', '87', '88', '89', '90', '91', '92', '93', '94', '95', '96', '97', '98', '99'}
-end
-
--- filled has '' where a hash had nothing.
-local function filled(values)
-  for i = 1, #values do
-    values[i] = values[i] or ''
-  end
-  return values
-end
-
-local last = 0
-if record then
-  last, record = string.match(record, '^(%d+) (.*)$')
-  last = tonumber(last)
-end
-if seq < last then return stale(last) end
-if seq == last then
+local last = record and tonumber(string.match(record, '^%d+')) or 0
+if seq <= last or not expiry or tonumber(expiry) < 0 then
+  lib = library()
+  local err = lib.shrink() or lib.dead_session(session, #ARGV[8] / 16 + (#ARGV - 9) / 5)
+  if err then return err end
+  if seq < last then return lib.stale(last) end
   -- The answer was lost: give it again. The batch is the range of tokens that the call took, and still runs.
-  local word, left, suspects, taken, lo, hi, refused = string.match(record, '^(%u+) (%d) (%d+) (%d) (%d+) (%d+) (.*)$')
-  local out = {now_text, word, left, suspects, refused, taken, lo, '', {}, {}}
+  local word, left, suspects, taken, lo, hi, refused = string.match(record, '^%d+ (%u+) (%d) (%d+) (%d) (%d+) (%d+) (.*)$')
+  local ids, envelopes, records = {}, {}, {}
   if tonumber(hi) >= tonumber(lo) then
-    local found = call('ZRANGEBYSCORE', RUNNING, lo, hi, 'WITHSCORES')
-    local ids, at = {}, tonumber(lo)
+    local found, at = call('ZRANGEBYSCORE', RUNNING, lo, hi, 'WITHSCORES'), tonumber(lo)
     for i = 1, tonumber(hi) - at + 1 do
-      ids[i] = NOBODY
+      ids[i] = lib.NOBODY
     end
     for i = 1, #found, 2 do
       ids[tonumber(found[i + 1]) - at + 1] = found[i]
     end
-    out[8], out[9], out[10] = table.concat(ids), filled(gather('HMGET', JOBS, ids)), filled(gather('HMGET', STATE, ids))
+    envelopes, records = lib.gather('HMGET', JOBS, ids), lib.gather('HMGET', STATE, ids)
+    for i = 1, #ids do
+      envelopes[i], records[i] = envelopes[i] or '', records[i] or ''
+    end
   end
-  return out
+  return {now_text, word, left, suspects, refused, taken, lo, table.concat(ids), envelopes, records}
 end
 
 -- Acknowledge. Every ack is held against the token of its claim: the session may hold a newer claim of the id. A long run
--- of tokens is checked by one range: it must hold just these ids.
+-- of tokens is checked by one range: it must hold just these ids. The first write is one that cannot grow: a full Redis lets
+-- the rest run then.
 local refused, place, done = {}, 0, 0
-local loose, loose_tokens, loose_places = {}, {}, {}
-for first, count in string.gmatch(ARGV[9], '(%d+):(%d+)') do
-  local from, n = tonumber(first), tonumber(count)
-  local ids, held = sub(ARGV[8], 16 * place + 1, 16 * (place + n)), nil
-  if n >= 8 then
-    held = call('ZRANGEBYSCORE', RUNNING, first, int(from + n - 1))
-  end
-  if held and #held == n and table.concat(held) == ids then
-    call('ZREMRANGEBYSCORE', RUNNING, first, int(from + n - 1))
-    bury(held, sizes)
-    done = done + n
-  else
-    for i = 0, n - 1 do
-      loose[#loose + 1] = sub(ids, 16 * i + 1, 16 * i + 16)
-      loose_tokens[#loose] = from + i
-      loose_places[#loose] = place + i
+if ARGV[9] ~= '' then
+  local gone, loose, loose_tokens, loose_places
+  for first, count in string.gmatch(ARGV[9], '(%d+):(%d+)') do
+    local n, held = tonumber(count), nil
+    if n >= 8 or 16 * n == #ARGV[8] then
+      local through = n == 1 and first or format('%.0f', tonumber(first) + n - 1)
+      held = pcall('ZRANGEBYSCORE', RUNNING, first, through)
+      if held.err then return library().wrong(RUNNING, held.err) end
+      if #held == n and table.concat(held) == sub(ARGV[8], 16 * place + 1, 16 * (place + n)) then
+        done = done + call('ZREMRANGEBYSCORE', RUNNING, first, through)
+      else
+        held = nil
+      end
     end
-  end
-  place = place + n
-end
-if #loose > 0 then
-  local scores, ours = gather('ZMSCORE', RUNNING, loose), {}
-  for i = 1, #loose do
-    if scores[i] and tonumber(scores[i]) == loose_tokens[i] then
-      ours[#ours + 1] = loose[i]
+    if not held then
+      loose, loose_tokens, loose_places = loose or {}, loose_tokens or {}, loose_places or {}
+      for i = 0, n - 1 do
+        local at, id = #loose + 1, 16 * (place + i)
+        loose[at], loose_tokens[at], loose_places[at] = sub(ARGV[8], id + 1, id + 16), tonumber(first) + i, place + i
+      end
+    elseif not gone then
+      gone = held
     else
-      refused[#refused + 1] = loose_places[i]
+      for i = 1, n do
+        gone[#gone + 1] = held[i]
+      end
+    end
+    place = place + n
+  end
+  if loose then
+    local scores, ours = pcall('ZMSCORE', RUNNING, unpack(loose)), {}
+    if scores.err then return library().wrong(RUNNING, scores.err) end
+    gone = gone or {}
+    for i = 1, #loose do
+      if scores[i] and tonumber(scores[i]) == loose_tokens[i] then
+        ours[#ours + 1], gone[#gone + 1] = loose[i], loose[i]
+      else
+        refused[#refused + 1] = loose_places[i]
+      end
+    end
+    if ours[1] then
+      done = done + call('ZREM', RUNNING, unpack(ours)) -- an id that is named twice is done once
     end
   end
-  if #ours > 0 then
-    done = done + chunks('ZREM', RUNNING, ours) -- an id that is named twice is done once
-    bury(ours, sizes)
+  local bare = not sizes or sizes[N_RESULTS] + sizes[N_CANCELS] == 0 -- nothing but the envelopes is to be forgotten
+  if bare and sizes and sizes[N_STATE] > 0 and gone[1] then
+    local states = call('HMGET', STATE, unpack(gone))
+    for i = 1, #gone do
+      bare = bare and not states[i]
+    end
+  end
+  if gone[1] and bare then
+    call('HDEL', JOBS, unpack(gone))
+  elseif gone[1] then
+    lib = library()
+    lib.bury(gone, sizes)
   end
 end
 for i = 10, #ARGV, 5 do
   local id, score = ARGV[i], call('ZSCORE', RUNNING, ARGV[i])
   if score and tonumber(score) == tonumber(ARGV[i + 1]) then
+    lib = lib or library()
     local old = call('HGET', STATE, id)
-    local new = ARGV[i + 3] ~= '' and ARGV[i + 3] or old or NEW
+    local new = ARGV[i + 3] ~= '' and ARGV[i + 3] or old or lib.NEW
     call('ZREM', RUNNING, id)
     call('HSET', STATE, id, sub(new, 1, 2) .. (old and sub(old, 3, 4) or '\0\0') .. sub(new, 5))
-    call('ZADD', FINISHED, int(now + tonumber(ARGV[i + 2])), id)
+    call('ZADD', FINISHED, lib.int(math.floor(now_us / 1000) + tonumber(ARGV[i + 2])), id)
     if ARGV[i + 4] ~= '' then
       call('HSET', RESULTS, id, ARGV[i + 4])
     end
@@ -146,143 +170,169 @@ for i = 10, #ARGV, 5 do
   end
   place = place + 1
 end
-if done > 0 then
-  tally('succeeded', done)
-end
-if #refused > 0 then
-  tally('refused', #refused)
-end
 local refusals = table.concat(refused, ',')
 
--- Claim.
-local word, taken, bytes, skipped = 'OK', 0, 0, 0
-local out_ids, out_envelopes, out_records = {}, {}, {}
-local total = 0
-for p = 0, 9 do
-  total = total + sizes[READY + p]
+-- Claim: look at the first entries of a list, suspects first, and take off those that fit.
+local word, taken, bytes, skipped, full, wrote = 'OK', 0, 0, 0, false, done > 0
+local n, ids, envelopes, records = 0, {}, {}, {}
+if want <= 0 then
+  top = -1
+elseif paused then
+  word, top = 'PAUSED', -1
 end
-local suspects_left = sizes[N_SUSPECT]
-
--- take claims from the entries popped off a list; what does not fit goes back to its front.
-local function take(entries, list)
-  local ids = entries
-  for i = 1, #entries do
-    if #entries[i] ~= 16 then
-      ids = {}
+for p = top, 0, -1 do
+  local list, room = KEYS[READY + p], want
+  if p == 10 then
+    list, room, have = SUSPECT, 1, ARGV[7] == '1' and suspects or 0
+  elseif sizes then
+    have = sizes[READY + p]
+  end
+  while have > 0 and n < room and not full do
+    if skipped > 1000 then
+      word, full = 'MORE', true
       break
     end
-  end
-  if ids ~= entries then
-    for i = 1, #entries do
-      ids[i] = sub(entries[i], 1, 16)
+    local entries, names, found = head, head, jobs
+    if ahead == 0 then
+      local most = min(room - n, step, STEP)
+      entries = call('LRANGE', list, 0, most)
+      have = #entries
+      if have > most then entries[have] = nil end
+      names = entries
+      if sizes then
+        names = {}
+        for i = 1, #entries do
+          names[i] = sub(entries[i], 1, 16) -- a generation stands behind the id of one that moved
+        end
+      end
+      found = call('HMGET', JOBS, unpack(names))
     end
-  end
-  local envelopes = call('HMGET', JOBS, unpack(ids))
-  local records = sizes[N_STATE] > 0 and call('HMGET', STATE, unpack(ids))
-  if ids == entries and not records and #out_ids == 0 then
-    local all = 0 -- mostly there is nothing to look at one by one
-    for i = 1, #ids do
-      local envelope = envelopes[i]
+    ahead = 0
+    local states = sizes and sizes[N_STATE] > 0 and call('HMGET', STATE, unpack(names))
+    local used, all = #entries, states and limit + 1 or 0
+    for i = 1, n == 0 and used or 0 do
+      local envelope = found[i]
       all = all + (envelope and #envelope > 2 and #envelope or limit + 1)
     end
-    if all <= limit then
-      bytes, out_ids, out_envelopes = all, ids, envelopes
-      return #ids, false
-    end
-  end
-  for i = 1, #ids do
-    local envelope, record = envelopes[i], records and records[i]
-    if not envelope or #envelope == 2 and byte(envelope) == 0 or (record and byte(record, 3) or 0) ~= (byte(entries[i], 17) or 0) then
-      drop_ghost(entries[i], list)
-      skipped = skipped + 1
+    if n == 0 and all <= limit then
+      n, bytes, ids, envelopes = used, all, entries, found -- mostly there is nothing to look at one by one
     else
-      local n = #out_ids + 1
-      if n > 1 and bytes + #envelope > limit then
-        for j = #entries, i, -1 do
-          call('LPUSH', list, entries[j])
+      if not wrote then call('HDEL', META, '') end
+      for i = 1, #entries do
+        local envelope, state = found[i], states and states[i]
+        if not envelope or #envelope == 2 and byte(envelope) == 0
+          or (state and byte(state, 3) or 0) ~= (byte(entries[i], 17) or 0) then
+          lib = lib or library()
+          lib.drop_ghost(entries[i], list)
+          skipped = skipped + 1
+        elseif n > 0 and bytes + #envelope > limit then
+          used, full = i - 1, true
+          break
+        else
+          n = n + 1
+          bytes = bytes + #envelope
+          ids[n], envelopes[n] = names[i], envelope
+          if states then
+            records[n] = state or ''
+          end
         end
-        return i - 1, true
-      end
-      bytes = bytes + #envelope
-      out_ids[n], out_envelopes[n] = ids[i], envelope
-      if records then
-        out_records[n] = record or ''
       end
     end
+    if used > 0 then
+      call('LTRIM', list, used, -1)
+    end
+    wrote, have = true, have - used
+    if p == 10 then
+      taken, suspects = n, suspects - used
+    end
+    if n > 0 then
+      step = max(1, math.floor((limit - bytes) / (bytes / n)))
+    end
   end
-  return #ids, false
+  if sizes and p < 10 then
+    sizes[READY + p] = have
+  end
 end
+local left = not sizes and have or 0
+for i = READY, sizes and READY + 9 or 0 do
+  left = left + sizes[i]
+end
+left = left > 0 and 1 or 0
 
-if want > 0 and meta[1] == '1' then
-  word = 'PAUSED'
-elseif want > 0 then
-  while ARGV[7] == '1' and suspects_left > 0 and taken == 0 and skipped <= 1000 do
-    local one = call('LPOP', SUSPECT)
-    if not one then break end
-    suspects_left = suspects_left - 1
-    take({one}, SUSPECT)
-    taken = #out_ids
+if not wrote then call('HDEL', META, '') end
+local lo = max(tonumber(meta[2] or 0) + 1, now_us)
+local lo_text = lo == now_us and now_text or format('%.0f', lo)
+local hi_text = lo_text
+if n == 0 then
+  hi_text = format('%.0f', lo - 1)
+elseif n == 1 then
+  call('ZADD', RUNNING, lo_text, ids[1])
+elseif n < 8 then
+  local members = {}
+  for i = 1, n do
+    hi_text = format('%.0f', lo + i - 1)
+    members[2 * i - 1], members[2 * i] = hi_text, ids[i]
   end
-  if skipped > 1000 and suspects_left > 0 then
-    word = 'MORE'
-  end
-  local step, full = max(tonumber(ARGV[6]), 1), false
-  for p = 9, 0, -1 do
-    local have, list = sizes[READY + p], ready(p)
-    while have > 0 and #out_ids < want and not full do
-      if skipped > 1000 then
-        word, full = 'MORE', true
-        break
-      end
-      local entries = call('LPOP', list, min(want - #out_ids, have, step, STEP))
-      if not entries then break end
-      local used
-      used, full = take(entries, list)
-      have, total = have - used, total - used
-      if #out_ids > 0 then
-        step = max(1, floor((limit - bytes) / (bytes / #out_ids)))
-      end
-    end
-    if full or #out_ids >= want then break end
-  end
-end
-local n = #out_ids
-local lo = max(tonumber(meta[2] or '0') + 1, now_us)
-local hi = lo + n - 1
-local lo_text = lo == now_us and now_text or int(lo)
-local hi_text = n == 1 and lo_text or int(hi)
-if n > 0 then
+  call('ZADD', RUNNING, unpack(members))
+else
   -- The tokens as text: all but the last two digits seldom change, and formatting each would cost the most here.
-  local members, digit, hundreds, text, at = {}, digits(), -1, nil, 0
+  local digits = {[0] = '00', '01', '02', '03', '04', '05', '06', '07', '08', '09', '10', '11', '12', '13', '14', '15', '16',
+    '17', '18', '19', '20', '21', '22', '23', '24', '25', '26', '27', '28', '29', '30', '31', '32', '33',
+    '34', '35', '36', '37', '38', '39', '40', '41', '42', '43', '44', '45', '46', '47', '48', '49', '50',
+    '51', '52', '53', '54', '55', '56', '57', '58', '59', '60', '61', '62', '63', '64', '65', '66', '67',
+    '68', '69', '70', '71', '72', '73', '74', '75', '76', '77', '78', '79', '80', '81', '82', '83', '84',
+    '85', '86', '87', '88', '89', '90', '91', '92', '93', '94', '95', '96', '97', '98', '99'}
   -- A sorted set begins as a list, which slows each of its first 128 members down, unless the first one is long.
-  local long = n >= 8 and running == done and LONG
+  local long = call('EXISTS', RUNNING) == 0 and string.rep('\0', 65) -- no id
+  local members, at, hundreds, text = {}, 0, -1, nil
   if long then
     members[1], members[2], at = '0', long, 2
   end
   for i = 1, n do
     local token = lo + i - 1
-    local high = floor(token / 100)
+    local high = math.floor(token / 100)
     if high ~= hundreds then
-      hundreds, text = high, int(high)
+      hundreds, text = high, format('%.0f', high)
     end
-    members[at + 1], members[at + 2] = text .. digit[token - 100 * high + 1], out_ids[i]
+    hi_text = text .. digits[token - 100 * high]
+    members[at + 1], members[at + 2] = hi_text, ids[i]
     at = at + 2
   end
-  chunks('ZADD', RUNNING, members)
+  for i = 1, at, STEP do
+    call('ZADD', RUNNING, unpack(members, i, min(i + STEP - 1, at)))
+  end
   if long then
     call('ZREM', RUNNING, long)
   end
+end
+
+local succeeded
+if done > 0 then
+  succeeded = tonumber(meta[3] or 0) or 0 -- one that is no number begins anew, as in tally()
+  succeeded = format('%.0f', (succeeded >= 0 and succeeded < 2 ^ 53 and succeeded or 0) + done)
+end
+if done > 0 and n > 0 then
+  call('HSET', META, 'token', hi_text, 'succeeded', succeeded)
+elseif done > 0 then
+  call('HSET', META, 'succeeded', succeeded)
+elseif n > 0 then
   call('HSET', META, 'token', hi_text)
 end
-local left = total > 0 and 1 or 0
-if want > 0 and word ~= 'PAUSED' then
-  if left == 1 and n > 0 or word == 'MORE' then
-    wake(sizes, 2)
-  elseif suspects_left > 0 and taken > 0 then
-    wake(sizes, 1) -- the others are for other processes
-  elseif left == 0 and suspects_left == 0 and sizes[N_WAKE] > 0 then
+if refused[1] then
+  lib = lib or library()
+  lib.tally('refused', #refused)
+end
+if want > 0 and not paused then
+  local wanted = (left == 1 and n > 0 or word == 'MORE') and 2
+    or suspects > 0 and taken > 0 and 1 -- the others are for other processes
+    or 0
+  for _ = tokens + 1, wanted do
+    call('RPUSH', WAKE, '1')
+  end
+  if tokens > 0 and wanted == 0 and left == 0 and suspects == 0 then
     call('DEL', WAKE)
   end
 end
-call('HSET', LANES, ARGV[2], table.concat({ARGV[3], word, left, suspects_left, taken, lo_text, hi_text, refusals}, ' '))
-return {now_text, word, left, suspects_left, refusals, taken, lo_text, table.concat(out_ids), out_envelopes, out_records}
+call('HSET', LANES, ARGV[2], ARGV[3] .. ' ' .. word .. ' ' .. left .. ' ' .. suspects .. ' ' .. taken .. ' ' .. lo_text .. ' '
+  .. hi_text .. ' ' .. refusals)
+return {now_text, word, left, suspects, refusals, taken, lo_text, table.concat(ids), envelopes, records}

@@ -1,5 +1,8 @@
 -- Shared by the scripts of workers and operators, behind basics.lua: names for the keys, typed reads, wake-ups.
 -- The fixed keys stand first in KEYS, in the order of internal/keys. Values are read positionally from there.
+local shared = basics()
+local int, clock, wrong, tally = shared.int, shared.clock, shared.wrong, shared.tally
+local lane_record, stale = shared.lane_record, shared.stale
 local JOBS, STATE, SUSPECT, SCHEDULED, SESSIONS, DEAD, FINISHED, RESULTS, CANCELS, WAKE, DUE
 local offset = 0
 -- Places in what measure() returns; READY + p is ready:<p>.
@@ -40,6 +43,17 @@ local function measure(...)
     end
   end
   return sizes
+end
+
+-- faulty answers the error of the first typed read that failed, of key, value, key, value.
+local function faulty(...)
+  local reads = {...}
+  for i = 1, #reads, 2 do
+    local value = reads[i + 1]
+    if type(value) == 'table' and value.err then
+      return wrong(reads[i], value.err)
+    end
+  end
 end
 
 -- chunks runs a variadic command over a list in bites.

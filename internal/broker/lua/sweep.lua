@@ -25,7 +25,7 @@ end
 local page = call('HSCAN', PRODUCERS, ARGV[1], 'COUNT', 100)
 for i = 1, #page[2], 2 do
   local number, at = string.match(page[2][i + 1], '^(%d+) (%d+)')
-  if now - tonumber(at or '0') > kept(tonumber(number or '0')) then
+  if now - tonumber(at or '0') > shared.kept(tonumber(number or '0')) then
     call('HDEL', PRODUCERS, page[2][i])
   end
 end
