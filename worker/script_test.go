@@ -27,7 +27,7 @@ func source(name string) string {
 		case "enqueue":
 			parts = []string{"basics", name}
 		case "exchange":
-			parts = []string{"library", "basics", "prelude", "moves", "library_end", name}
+			parts = []string{"library", "basics", "prelude", "moves", "exchange_seldom", "library_end", name}
 		}
 		for _, part := range parts {
 			b, err := os.ReadFile("../internal/broker/lua/" + part + ".lua")

@@ -26,7 +26,7 @@ func load(name string) *transition { return newTransition(name, "basics", "prelu
 
 // loadHot is load for a script that is called so often that it makes what it shares only where it needs it (library.lua).
 func loadHot(name string) *transition {
-	return newTransition(name, "library", "basics", "prelude", "moves", "library_end")
+	return newTransition(name, "library", "basics", "prelude", "moves", "exchange_seldom", "library_end")
 }
 
 // loadReading is load for a script that writes nothing.

@@ -19,7 +19,7 @@ func script(t *testing.T, names ...string) redistest.Pred {
 		source := ""
 		parts := []string{"basics", "prelude", "moves", name}
 		if name == "exchange" {
-			parts = []string{"library", "basics", "prelude", "moves", "library_end", name}
+			parts = []string{"library", "basics", "prelude", "moves", "exchange_seldom", "library_end", name}
 		}
 		for _, part := range parts {
 			b, err := os.ReadFile("../broker/lua/" + part + ".lua")

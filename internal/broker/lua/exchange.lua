@@ -70,23 +70,7 @@ if seq <= last or not expiry or tonumber(expiry) < 0 then
   local err = lib.shrink() or lib.dead_session(session, #ARGV[8] / 16 + (#ARGV - 9) / 5)
   if err then return err end
   if seq < last then return lib.stale(last) end
-  -- The answer was lost: give it again. The batch is the range of tokens that the call took, and still runs.
-  local word, left, suspects, taken, lo, hi, refused = string.match(record, '^%d+ (%u+) (%d) (%d+) (%d) (%d+) (%d+) (.*)$')
-  local ids, envelopes, records = {}, {}, {}
-  if tonumber(hi) >= tonumber(lo) then
-    local found, at = call('ZRANGEBYSCORE', RUNNING, lo, hi, 'WITHSCORES'), tonumber(lo)
-    for i = 1, tonumber(hi) - at + 1 do
-      ids[i] = lib.NOBODY
-    end
-    for i = 1, #found, 2 do
-      ids[tonumber(found[i + 1]) - at + 1] = found[i]
-    end
-    envelopes, records = lib.gather('HMGET', JOBS, ids), lib.gather('HMGET', STATE, ids)
-    for i = 1, #ids do
-      envelopes[i], records[i] = envelopes[i] or '', records[i] or ''
-    end
-  end
-  return {now_text, word, left, suspects, refused, taken, lo, table.concat(ids), envelopes, records}
+  return lib.resent(record, RUNNING, now_text)
 end
 
 -- Acknowledge. Every ack is held against the token of its claim: the session may hold a newer claim of the id. A long run
@@ -152,18 +136,8 @@ if ARGV[9] ~= '' then
   end
 end
 for i = 10, #ARGV, 5 do
-  local id, score = ARGV[i], call('ZSCORE', RUNNING, ARGV[i])
-  if score and tonumber(score) == tonumber(ARGV[i + 1]) then
-    lib = lib or library()
-    local old = call('HGET', STATE, id)
-    local new = ARGV[i + 3] ~= '' and ARGV[i + 3] or old or lib.NEW
-    call('ZREM', RUNNING, id)
-    call('HSET', STATE, id, sub(new, 1, 2) .. (old and sub(old, 3, 4) or '\0\0') .. sub(new, 5))
-    call('ZADD', FINISHED, lib.int(math.floor(now_us / 1000) + tonumber(ARGV[i + 2])), id)
-    if ARGV[i + 4] ~= '' then
-      call('HSET', RESULTS, id, ARGV[i + 4])
-    end
-    call('HDEL', CANCELS, id)
+  lib = lib or library()
+  if lib.keep(i, RUNNING, now_us) then
     done = done + 1
   else
     refused[#refused + 1] = place
@@ -192,7 +166,7 @@ for p = top, 0, -1 do
       word, full = 'MORE', true
       break
     end
-    local entries, names, found = head, head, jobs
+    local entries, names, found, moved = head, head, jobs, false
     if ahead == 0 then
       local most = min(room - n, step, STEP)
       entries = call('LRANGE', list, 0, most)
@@ -203,13 +177,14 @@ for p = top, 0, -1 do
         names = {}
         for i = 1, #entries do
           names[i] = sub(entries[i], 1, 16) -- a generation stands behind the id of one that moved
+          moved = moved or #entries[i] > 16
         end
       end
       found = call('HMGET', JOBS, unpack(names))
     end
     ahead = 0
     local states = sizes and sizes[N_STATE] > 0 and call('HMGET', STATE, unpack(names))
-    local used, all = #entries, states and limit + 1 or 0
+    local used, all = #entries, (states or moved) and limit + 1 or 0
     for i = 1, n == 0 and used or 0 do
       local envelope = found[i]
       all = all + (envelope and #envelope > 2 and #envelope or limit + 1)

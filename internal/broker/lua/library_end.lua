@@ -1,3 +1,3 @@
-return {NOBODY = NOBODY, NEW = NEW, int = int, wrong = wrong, faulty = faulty, stale = stale, tally = tally, shrink = shrink,
-  gather = gather, dead_session = dead_session, bury = bury, drop_ghost = drop_ghost}
+return {wrong = wrong, faulty = faulty, stale = stale, tally = tally, shrink = shrink, dead_session = dead_session, bury = bury,
+  drop_ghost = drop_ghost, resent = resent, keep = keep}
 end
