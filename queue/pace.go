@@ -21,6 +21,8 @@ const (
 	paceTrial = 3
 	// paceHold is after how many windows there is a trial again.
 	paceHold = 100
+	// paceWorth is how many times as many jobs small calls must carry: they cost more of Redis, and of this process.
+	paceWorth = 1.25
 )
 
 // note takes into account that so many jobs were answered, so long after those before them.
@@ -40,7 +42,7 @@ func (p *pace) note(jobs int, took time.Duration) {
 	switch {
 	case p.trial && p.windows >= paceTrial:
 		p.trial = false
-		p.turn(p.rates[way(true)] > p.rates[way(false)])
+		p.turn(p.rates[way(true)] > paceWorth*p.rates[way(false)])
 	case !p.trial && p.windows >= paceHold || p.rates[way(!p.small)] == 0 && p.windows >= paceTrial:
 		p.trial = true
 		p.turn(!p.small)
