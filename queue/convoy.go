@@ -79,15 +79,14 @@ func (c *convoy) next() (call *sharedCall, done bool) {
 
 // room is how many of those who wait, n, may travel now: in small calls that follow each other closely, or in large ones.
 func (c *convoy) room(n int) int {
-	small := c.pace.small
 	switch {
 	case n == 0 || c.under == convoyCalls:
 		return 0
 	case c.under > 0 && !c.lanes.client.express.Knows(): // a server that may not have the script gets one call at a time
 		return 0
-	case small && (c.under == 0 || n*convoyCalls >= n+c.jobs):
+	case !c.pace.large && (c.under == 0 || n*convoyCalls >= n+c.jobs):
 		return max(convoyShare, (n+c.jobs+convoyCalls-1)/convoyCalls)
-	case !small && (c.under == 0 || c.under < maxFlying && n >= worthFlying):
+	case c.pace.large && (c.under == 0 || c.under < maxFlying && n >= worthFlying):
 		return shareItems
 	}
 	return 0
@@ -112,7 +111,7 @@ func (c *convoy) move(call *sharedCall) error {
 // receive takes the answer of the first call under way, and tells those who wait for it.
 func (c *convoy) receive() error {
 	x := c.lanes.client.express
-	if c.pace.small && c.under > 1 {
+	if !c.pace.large && c.under > 1 {
 		x.Watch(patience)
 	}
 	outcomes, answered, err := x.Receive()

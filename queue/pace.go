@@ -6,9 +6,9 @@ import "time"
 // between two large ones, large ones where the processors have other work. It measures one, tries the other from time to time,
 // and goes on with the better.
 type pace struct {
-	small   bool          // calls are small now
-	trial   bool          // they are so for a trial
-	rates   [2]float64    // jobs a second while there were any, of large calls and of small: moving averages; 0 = not known
+	large   bool          // calls are large now
+	trial   bool          // they are so, or small, for a trial
+	rates   [2]float64    // jobs a second while there were any, of small calls and of large: moving averages; 0 = not known
 	jobs    int           // of this window
 	busy    time.Duration // of this window
 	windows int           // that have ended since calls became what they are
@@ -31,7 +31,7 @@ func (p *pace) note(jobs int, took time.Duration) {
 	if p.busy += took; p.busy < paceWindow {
 		return
 	}
-	rate := &p.rates[way(p.small)]
+	rate := &p.rates[way(p.large)]
 	if now := float64(p.jobs) / p.busy.Seconds(); *rate == 0 {
 		*rate = now
 	} else if p.windows > 0 {
@@ -42,24 +42,24 @@ func (p *pace) note(jobs int, took time.Duration) {
 	switch {
 	case p.trial && p.windows >= paceTrial:
 		p.trial = false
-		p.turn(p.rates[way(true)] > paceWorth*p.rates[way(false)])
-	case !p.trial && p.windows >= paceHold || p.rates[way(!p.small)] == 0 && p.windows >= paceTrial:
+		p.turn(p.rates[way(false)] <= paceWorth*p.rates[way(true)])
+	case !p.trial && p.windows >= paceHold || p.rates[way(!p.large)] == 0 && p.windows >= paceTrial:
 		p.trial = true
-		p.turn(!p.small)
+		p.turn(!p.large)
 	}
 }
 
-// turn has calls be small or large from here on.
-func (p *pace) turn(small bool) {
-	if p.small != small {
-		p.small, p.windows = small, 0
+// turn has calls be large or small from here on.
+func (p *pace) turn(large bool) {
+	if p.large != large {
+		p.large, p.windows = large, 0
 	} else {
 		p.windows = 1
 	}
 }
 
-func way(small bool) int {
-	if small {
+func way(large bool) int {
+	if large {
 		return 1
 	}
 	return 0

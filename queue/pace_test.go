@@ -10,12 +10,12 @@ import (
 func (p *pace) run(total time.Duration, large, small float64) float64 {
 	var spent, inSmall time.Duration
 	for spent < total {
-		jobs, rate := 32, large
-		if p.small {
-			jobs, rate = 8, small
+		jobs, rate := 8, small
+		if p.large {
+			jobs, rate = 32, large
 		}
 		took := time.Duration(float64(jobs) / rate * float64(time.Second))
-		if spent += took; p.small {
+		if spent += took; !p.large {
 			inSmall += took
 		}
 		p.note(jobs, took)
