@@ -64,13 +64,13 @@ fuzz: ## every fuzz target in turn: make fuzz FUZZTIME=60s
 	done
 
 # What people and other programs hand in: envelope, keys, worker.yaml, lines for enqueue. Each pair has a processor each.
-fuzz-ci: ## those four for 10 s each, two at a time, one process each: make fuzz-ci FUZZTIME=10s
+fuzz-ci: ## those four for 5 s each, two at a time, one process each: make fuzz-ci FUZZTIME=10s
 	@run() { log=$$(mktemp); \
 	  if $(GO) test ./$$1 -run '^$$' -fuzz "^$$2\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s -parallel 1 >$$log 2>&1; then tail -1 $$log; rm $$log; \
 	  else cat $$log; rm $$log; return 1; fi; }; \
 	run internal/wire FuzzEnvelope & one=$$!; run internal/workerfile FuzzParse && wait $$one || { wait; exit 1; }; \
 	run internal/keys FuzzKeys & one=$$!; run cmd/enqueue FuzzLine && wait $$one || { wait; exit 1; }
-fuzz-ci: FUZZTIME = 10s
+fuzz-ci: FUZZTIME = 5s
 
 SEED ?= 1,2,3
 DURATION ?= $(if $(HOURS),$(HOURS)h,2m)

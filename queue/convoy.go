@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -28,6 +29,8 @@ type convoy struct {
 	under int                     // calls under way
 	jobs  int                     // in them
 	last  time.Time               // when the last answer came, or the convoy began
+	watch bool                    // there is a processor to spare for it
+	over  bool                    // nothing more is sent here: the server says that it does not serve
 	pace  pace
 }
 
@@ -37,9 +40,9 @@ func (l *lanes) convoy(s *sharing) bool {
 	c := &l.client.convoy
 	c.begin(l, s)
 	for {
-		call, done := c.next()
-		if done {
-			return true
+		call, landed, over := c.next()
+		if landed || over {
+			return landed
 		}
 		if err := c.move(call); err != nil {
 			c.fail(err)
@@ -49,43 +52,48 @@ func (l *lanes) convoy(s *sharing) bool {
 }
 
 func (c *convoy) begin(l *lanes, s *sharing) {
-	c.lanes, c.s, c.first, c.under, c.jobs, c.last = l, s, 0, 0, 0, time.Now()
+	c.lanes, c.s, c.first, c.under, c.jobs, c.last, c.over = l, s, 0, 0, 0, time.Now(), false
+	c.watch = runtime.GOMAXPROCS(0) > 1
 	l.mu.Lock()
 	s.convoy = true
 	l.mu.Unlock()
 }
 
-// next is the next call to send: nil where an answer is to be awaited first. It is done, and the connection is free again,
-// once nothing waits or is under way.
-func (c *convoy) next() (call *sharedCall, done bool) {
+// next is the next call to send: nil where an answer is to be awaited first. Once nothing is under way, and nothing waits
+// (landed) or is to be sent here, it is over, and the connection is free again.
+func (c *convoy) next() (call *sharedCall, landed, over bool) {
 	l, s := c.lanes, c.s
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := len(s.waiting)
-	if n == 0 && c.under == 0 {
+	if c.under == 0 && (n == 0 || c.over) {
 		s.convoy = false
-		l.landLocked(s)
+		if n == 0 {
+			l.landLocked(s)
+		}
 		l.client.express.Free() // and c is another's
-		return nil, true
+		return nil, n == 0, true
 	}
 	room := c.room(n)
 	if room == 0 {
-		return nil, false
+		return nil, false, false
 	}
 	call = &c.calls[(c.first+c.under)%convoyCalls]
 	call.waiters = s.pickLocked(call.waiters[:0], room)
-	return call, false
+	return call, false, false
 }
 
 // room is how many of those who wait, n, may travel now: in small calls that follow each other closely, or in large ones.
 func (c *convoy) room(n int) int {
 	switch {
-	case n == 0 || c.under == convoyCalls:
+	case n == 0 || c.under == convoyCalls || c.over:
 		return 0
 	case c.under > 0 && !c.lanes.client.express.Knows(): // a server that may not have the script gets one call at a time
 		return 0
+	case c.under > 0 && !c.lanes.known(time.Now()): // answers do not wait for the name to be written
+		return 0
 	case !c.pace.large && (c.under == 0 || n*convoyCalls >= n+c.jobs):
-		return max(convoyShare, (n+c.jobs+convoyCalls-1)/convoyCalls)
+		return min(shareItems, max(convoyShare, (n+c.jobs+convoyCalls-1)/convoyCalls))
 	case c.pace.large && (c.under == 0 || c.under < maxFlying && n >= worthFlying):
 		return shareItems
 	}
@@ -99,8 +107,9 @@ func (c *convoy) move(call *sharedCall) error {
 	}
 	l := c.lanes
 	call.load(l)
-	if err := l.list(l.client.life); err != nil {
-		go l.again(c.s, call.leave(), err)
+	if l.list(l.client.life) != nil { // the usual way finds out why
+		c.over = true
+		go l.again(c.s, call.leave(), nil)
 		return nil
 	}
 	c.under++
@@ -111,7 +120,7 @@ func (c *convoy) move(call *sharedCall) error {
 // receive takes the answer of the first call under way, and tells those who wait for it.
 func (c *convoy) receive() error {
 	x := c.lanes.client.express
-	if !c.pace.large && c.under > 1 {
+	if c.watch && !c.pace.large && c.under > 1 {
 		x.Watch(patience)
 	}
 	outcomes, answered, err := x.Receive()
@@ -123,17 +132,18 @@ func (c *convoy) receive() error {
 	c.under--
 	c.jobs -= len(call.items)
 	now := time.Now()
-	c.pace.note(len(call.items), now.Sub(c.last))
-	c.last = now
-	switch {
-	case err == nil:
+	if err == nil {
+		c.pace.note(len(call.items), now.Sub(c.last))
 		c.lanes.tell(c.s, call, outcomes, broker.Confirmed{}, nil)
 		runtime.Gosched() // those who were answered first: their next jobs travel together
-	case broker.Unanswered(err): // it surely was not carried out
-		go c.lanes.again(c.s, call.leave(), nil)
-	default:
+	} else {
+		c.over = c.over || x.Away()
+		if broker.Unanswered(err) {
+			err = nil // it surely was not carried out
+		}
 		go c.lanes.again(c.s, call.leave(), err)
 	}
+	c.last = now
 	return nil
 }
 
@@ -148,9 +158,11 @@ func (c *convoy) fail(err error) {
 	s.convoy = false
 	l.mu.Unlock()
 	l.client.express.Free() // and c is another's
-	if errors.Is(outward(err), ErrUnavailable) {
-		l.client.conn.Refresh()
+
+	if !errors.Is(outward(err), ErrUnavailable) { // an answer that cannot be read says nothing of the calls behind it
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
+	l.client.conn.Refresh()
 	for _, call := range calls {
 		go l.again(s, call, err)
 	}

@@ -128,6 +128,33 @@ func TestConvoyThatIsRefused(t *testing.T) {
 	})
 }
 
+// TestConvoyLeavesAServerThatDoesNotServe: as one that became a replica; those who wait are served once it does again.
+func TestConvoyLeavesAServerThatDoesNotServe(t *testing.T) {
+	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
+		direct := redistest.Client(t, srv)
+		c, p := behind(t, srv)
+		release, errs := crowd(t, c, p, 20, always(t.Context()))
+		hold := p.HoldReply(redistest.Once(scripts))
+		defer hold()
+		if err := direct.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+			t.Fatal(err)
+		}
+		m := redistest.NewMonitor(t, srv)
+		release()
+		redistest.WaitFor(t, soon, func() bool { return m.Count("EVALSHA") == 4 }, "all to be under way")
+		if !c.InConvoy("default") {
+			t.Error("there is no convoy: this shows nothing")
+		}
+		hold()
+		redistest.WaitFor(t, soon, func() bool { return !c.InConvoy("default") }, "the convoy to be over")
+		if err := direct.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+			t.Fatal(err)
+		}
+		expectAll(t, errs, 21)
+		expectReady(t, c, "default", 22)
+	})
+}
+
 // TestConvoyGoesOnWithoutOneWhoLeft: a caller's context ends his waiting alone.
 func TestConvoyGoesOnWithoutOneWhoLeft(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
@@ -156,8 +183,8 @@ func TestConvoyGoesOnWithoutOneWhoLeft(t *testing.T) {
 	})
 }
 
-// TestManyAtOnceOnSeveralQueues: callers of two queues and batches take turns on the express connection, of which some replies
-// are lost; each job is there once.
+// TestManyAtOnceOnSeveralQueues: callers of two queues, and batches, of whom one at a time has the express connection; a reply is
+// lost. Each job is there once.
 func TestManyAtOnceOnSeveralQueues(t *testing.T) {
 	const callers, each = 24, 30
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {

@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Enqueue adds one job and answers its id. Calls that come at the same time share one call to Redis; one that comes
+// Enqueue adds one job and answers its id. Those that come at the same time share calls to Redis; one that comes
 // alone is sent at once. While Redis is away it is tried again: up to 5 s where no connection can be made or Redis says
 // that it does not serve (ErrUnavailable), up to 60 s where the outcome is unknown (ErrOutcomeUnknown), or until ctx ends.
 //

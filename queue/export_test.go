@@ -19,3 +19,14 @@ func (c *Client) Waiting(name string) int {
 	defer l.mu.Unlock()
 	return len(l.plain.waiting)
 }
+
+// InConvoy tells whether single enqueues of a queue travel as a convoy.
+func (c *Client) InConvoy(name string) bool {
+	l, err := c.queue(name)
+	if err != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.plain.convoy
+}

@@ -39,8 +39,8 @@ type lanes struct {
 type sharing struct {
 	durable Durability
 	waiting []*waiter
-	flying  int  // shared calls under way; a convoy is one
-	convoy  bool // one of them is a convoy
+	flying  int  // who send shared calls, one at a time each or as a convoy
+	convoy  bool // there is a convoy
 }
 
 // sharingLocked answers the one for a Durability.
@@ -121,8 +121,8 @@ const (
 // list writes the queue's name where listings look, unless it was written of late. In a Cluster that may be another server
 // than the queue's own: while it is away the queue is used all the same. Its name is written later, by its workers too.
 func (l *lanes) list(ctx context.Context) error {
-	now := time.Now().UnixNano()
-	if at := l.listed.Load(); at != 0 && now-at < int64(listEvery) {
+	now := time.Now()
+	if l.known(now) {
 		return nil
 	}
 	within, elsewhere := ctx, l.client.conn.Cluster()
@@ -133,13 +133,19 @@ func (l *lanes) list(ctx context.Context) error {
 	}
 	switch err := l.client.broker.AddQueue(within, l.keys); {
 	case err == nil:
-		l.listed.Store(now)
+		l.listed.Store(now.UnixNano())
 	case elsewhere && ctx.Err() == nil && (within.Err() != nil || conn.Retryable(err)):
 		l.listed.Store(time.Now().Add(listAgain - listEvery).UnixNano())
 	default:
 		return prelude{err}
 	}
 	return nil
+}
+
+// known tells whether the name was written of late.
+func (l *lanes) known(now time.Time) bool {
+	at := l.listed.Load()
+	return at != 0 && now.UnixNano()-at < int64(listEvery)
 }
 
 // prelude is the failure of what goes before a call: the call itself was not sent.

@@ -11,7 +11,7 @@ type pace struct {
 	rates   [2]float64    // jobs a second while there were any, of small calls and of large: moving averages; 0 = not known
 	jobs    int           // of this window
 	busy    time.Duration // of this window
-	windows int           // that have ended since calls became what they are
+	windows int           // that have ended since the last trial began or ended
 }
 
 const (
@@ -32,9 +32,11 @@ func (p *pace) note(jobs int, took time.Duration) {
 		return
 	}
 	rate := &p.rates[way(p.large)]
-	if now := float64(p.jobs) / p.busy.Seconds(); *rate == 0 {
+	switch now := float64(p.jobs) / p.busy.Seconds(); {
+	case p.windows == 0 && p.trial: // calls of before ended in it
+	case *rate == 0:
 		*rate = now
-	} else if p.windows > 0 {
+	default:
 		*rate += (now - *rate) / 4
 	}
 	p.jobs, p.busy = 0, 0

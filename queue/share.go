@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// maxFlying is how many shared calls a queue has under way: one in Redis while the next gathers.
+	// maxFlying is how many shared calls of a queue travel at a time, where they are large: one in Redis while the next gathers.
 	maxFlying = 2
 	// worthFlying is how many jobs wait before another call joins the one under way: fewer do better to travel together.
 	worthFlying = 32
@@ -175,6 +175,9 @@ func (l *lanes) turnAway(s *sharing, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if s.convoy { // which is served
+		return
+	}
 	for _, w := range s.waiting {
 		w.done <- fmt.Errorf("%w: not sent, as the call before it failed: %v", kind, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -165,6 +166,28 @@ func TestEarlierJobDuringPromote(t *testing.T) {
 		}
 		if late := r.at(0).Sub(due); late < 0 || late > 250*time.Millisecond {
 			t.Errorf("it started %v after its time", late)
+		}
+	})
+}
+
+// A job that is due in thousands of years is waited for like any other.
+func TestDueInTheYear9999(t *testing.T) {
+	inBubble(t, func(e *env) {
+		r := newRig(succeed)
+		var promotes atomic.Int64
+		e.b.Delay(func(cmd string, args []string) time.Duration {
+			if !script("promote")(cmd, args) {
+				return 0
+			}
+			promotes.Add(1)
+			return time.Millisecond
+		})
+		e.start(r.Mux, Config{})
+		e.start(r.Mux, Config{})
+		e.add("job", queue.At(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)))
+		time.Sleep(time.Minute)
+		if n := promotes.Load(); r.n() != 0 || n > 60 {
+			t.Errorf("%d starts, %d looks in a minute", r.n(), n)
 		}
 	})
 }

@@ -75,8 +75,13 @@ func (t *timer) heard(c *consumer, due int64) {
 // local is this machine's time at a server time (ms).
 func (t *timer) local(ms int64) time.Time {
 	now := time.Now()
-	return now.Add(time.Duration(ms*1000-now.UnixMicro()-t.w.offset.Load()) * time.Microsecond)
+	server := now.UnixMicro() + t.w.offset.Load()
+	return now.Add(time.Duration(soonEnough(ms, server)*1000-server) * time.Microsecond)
 }
+
+// soonEnough is a due time (server ms), or a nearer one by which it will have been looked at again: a time.Duration holds 292
+// years, and a job may be due in 9999.
+func soonEnough(ms, nowUS int64) int64 { return min(ms, nowUS/1000+time.Hour.Milliseconds()) }
 
 // reread ends a long sleep early enough to read the server's time again.
 func reread(at time.Time) time.Time {
@@ -155,7 +160,7 @@ func (t *timer) promote(ctx context.Context, c *consumer) {
 	if p.Next == 0 {
 		return
 	}
-	at := a.server.reach(p.Next)
+	at := a.server.reach(soonEnough(p.Next, p.NowUS))
 	switch {
 	case p.Next*1000 <= p.NowUS:
 	case a.holder:

@@ -151,7 +151,8 @@ func (o *offsets) compare(c *command) error {
 
 // start is where to begin reading: behind what is known to be done with.
 func (o *offsets) start() (place, error) {
-	if o.record.Run = max(o.record.Run, 1); !o.resumed {
+	// While nothing was sent the first line is looked for anew: it may not have been there yet, nor the end of the one before it.
+	if o.record.Run = max(o.record.Run, 1); !o.resumed || o.record.Line <= o.record.FirstLine {
 		return findLine(o.in.file, o.record.FirstLine)
 	}
 	at := place{o.record.Line, o.record.Offset}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -97,6 +98,30 @@ func TestFromLineHoldsForAllRuns(t *testing.T) {
 		"enqueued 10, duplicates 0, rejected 0, already in 10; in all enqueued 20, duplicates 0, rejected 0\n")
 	if n := ready(t, client, "default"); n != 10 {
 		t.Errorf("%d jobs are ready", n)
+	}
+}
+
+// A file whose last line has no end yet, before the first line that is wanted, is taken up where that line begins at last.
+func TestFromLineBehindAnOpenLine(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Server(t)
+	client := openQueue(t, srv.URL())
+	for queue, n := range map[string]int{"short": 21, "next": 11} {
+		file, offsets := tempFile(t, queue+".jsonl", strings.TrimSuffix(lines(1, 10), "}\n")), filepath.Join(t.TempDir(), "offset")
+		args := []string{"--queue", queue, "--file", file, "--offset-file", offsets, "--from-line", strconv.Itoa(n)}
+		call{url: srv.URL(), args: args}.run(t).want(t, 0, "enqueued 0, duplicates 0, rejected 0\n")
+		if err := os.WriteFile(file, []byte(strings.TrimSuffix(lines(1, 10), "\n")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		call{url: srv.URL(), args: args}.run(t).want(t, 0, "enqueued 0, duplicates 0, rejected 0; in all enqueued 0, duplicates 0, rejected 0\n")
+		if err := os.WriteFile(file, []byte(lines(1, 30)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("enqueued %d, duplicates 0, rejected 0; in all enqueued %[1]d, duplicates 0, rejected 0\n", 31-n)
+		call{url: srv.URL(), args: args}.run(t).want(t, 0, want)
+		if got := ready(t, client, queue); got != 31-n {
+			t.Errorf("%s: %d jobs are ready", queue, got)
+		}
 	}
 }
 

@@ -3,14 +3,18 @@
 package broker
 
 import (
+	"errors"
 	"net"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // glance looks whether there is something to read on a connection, without reading it.
 type glance struct {
 	raw   syscall.RawConn
 	look  func(fd uintptr) bool // made once: it is done over and over
+	fds   [1]unix.PollFd
 	empty bool
 }
 
@@ -26,9 +30,9 @@ func newGlance(c net.Conn) *glance {
 	}
 	g := &glance{raw: raw}
 	g.look = func(fd uintptr) bool {
-		var b [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK)
-		g.empty = err == syscall.EAGAIN || err == syscall.EWOULDBLOCK
+		g.fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		n, err := unix.Poll(g.fds[:], 0)
+		g.empty = n == 0 || errors.Is(err, unix.EINTR)
 		return true
 	}
 	return g

@@ -192,3 +192,6 @@ func (x *Express) While(ctx context.Context, grace time.Duration) {
 // Knows tells whether the server has answered with the script since the connection was made. Until then it may refuse a call
 // and carry out the next, if another producer brings the script between the two.
 func (x *Express) Knows() bool { return x.knows }
+
+// Away tells whether the server said that it does not serve: the connection ends with Free.
+func (x *Express) Away() bool { return x.away }

@@ -93,13 +93,12 @@ func outcomesText(outcomes []Outcome) string {
 	return text.String()
 }
 
-// What is no answer of the script leaves the call open, and the connection is not used again.
-// TestExpressWatches: an answer and the end of the connection end the watch; looking allocates next to nothing.
+// TestExpressWatches: an answer and the end of the connection end the watch; looking allocates nothing.
 func TestExpressWatches(t *testing.T) {
 	const answer = "*2\r\n$1\r\n1\r\n$0\r\n\r\n"
 	x, _ := answering(t, answer)
 	q, stamp, items := batch(t, 2)
-	if got := testing.AllocsPerRun(1000, func() { x.Watch(0) }); got > 1 { // the look is one of the system's calls, with what it needs
+	if got := testing.AllocsPerRun(1000, func() { x.Watch(0) }); got > 0 {
 		t.Errorf("a look allocates %v times", got)
 	}
 	if err := x.Send(q, stamp, items); err != nil {
@@ -118,6 +117,7 @@ func TestExpressWatches(t *testing.T) {
 	}
 }
 
+// What is no answer of the script leaves the call open, and the connection is not used again.
 func TestExpressRefusesOtherAnswers(t *testing.T) {
 	for _, answer := range []string{"", "+OK\r\n", ":1\r\n", "$2\r\nab\r\n", "*3\r\n", "*2\r\n$-1\r\n", "*2\r\n$1000000\r\n", "*2\r\n:5\r\n", "*2\n", "-\r",
 		"*2\r\n$16\r\n170000000000"} {

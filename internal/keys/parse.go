@@ -23,17 +23,20 @@ func Parse(key string) Name {
 		return Name{Space: space, Part: part, Kind: spaceKinds[part]}
 	}
 	tag, part, ok := strings.Cut(tagged, "}:")
-	if !ok || part == "" || checkName("namespace", head) != nil {
+	if !ok || part == "" {
 		return Name{}
 	}
-	if space, ok := strings.CutSuffix(head, ":topic"); ok {
+	if space, ok := strings.CutSuffix(head, ":topic"); ok && checkName("namespace", space) == nil {
 		inner, _, aside := cutAside(part)
 		if kind := topicKind(inner); kind != "" {
 			return Name{Space: space, Part: part, Kind: kind, Aside: aside}
 		}
 	}
-	if space, ok := strings.CutSuffix(head, ":aside"); ok && strings.HasPrefix(tag, space+":") && isMark(part) {
+	if space, ok := strings.CutSuffix(head, ":aside"); ok && checkName("namespace", space) == nil && strings.HasPrefix(tag, space+":") && isMark(part) {
 		return Name{Space: space, Part: tag, Aside: true}
+	}
+	if checkName("namespace", head) != nil {
+		return Name{}
 	}
 	if checkName("queue", tag) != nil {
 		return Name{Space: head, Part: part}

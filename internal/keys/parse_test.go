@@ -1,9 +1,13 @@
 package keys
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // Whose a key is and what it must hold, also where names of namespaces begin or go on alike.
 func TestParse(t *testing.T) {
+	long := strings.Repeat("x", MaxNameLen)
 	for key, want := range map[string]Name{
 		"tm:queues":                          {Space: "tm", Part: "queues", Kind: "set"},
 		"tm:topics":                          {Space: "tm", Part: "topics", Kind: "set"},
@@ -36,6 +40,8 @@ func TestParse(t *testing.T) {
 		"topic:{a}:jobs":                     {Space: "topic", Queue: "a", Part: "jobs", Kind: "hash"},
 		"tm:mine":                            {Space: "tm", Part: "mine"}, "tm:x:mine": {Space: "tm:x", Part: "mine"}, "queues": {Part: "queues", Kind: "set"},
 		"tm:{a}:": {}, "tm:{a}": {}, "tm:user{1}:x": {Space: "tm:user{1}", Part: "x"}, ":{a}:jobs": {},
+		long + ":topic:{a}:stream": {Space: long, Part: "stream", Kind: "stream"}, long + "x:{a}:jobs": {},
+		long + ":aside:{" + long + ":queues}:7": {Space: long, Part: long + ":queues", Aside: true},
 	} {
 		if got := Parse(key); got != want {
 			t.Errorf("%s: %+v, want %+v", key, got, want)

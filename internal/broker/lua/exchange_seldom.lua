@@ -6,7 +6,8 @@ local function resent(record, running, now_text)
   local word, left, suspects, taken, lo, hi, refused = string.match(record, '^%d+ (%u+) (%d) (%d+) (%d) (%d+) (%d+) (.*)$')
   local ids, envelopes, records = {}, {}, {}
   if tonumber(hi) >= tonumber(lo) then
-    local found, at = call('ZRANGEBYSCORE', running, lo, hi, 'WITHSCORES'), tonumber(lo)
+    local found, at = pcall('ZRANGEBYSCORE', running, lo, hi, 'WITHSCORES'), tonumber(lo)
+    if found.err then return wrong(running, found.err) end
     for i = 1, tonumber(hi) - at + 1 do
       ids[i] = NOBODY
     end
