@@ -41,7 +41,7 @@ func (l *lanes) convoy(s *sharing) bool {
 	c.begin(l, s)
 	for {
 		call, landed, over := c.next()
-		if landed || over {
+		if over {
 			return landed
 		}
 		if err := c.move(call); err != nil {
@@ -60,7 +60,7 @@ func (c *convoy) begin(l *lanes, s *sharing) {
 }
 
 // next is the next call to send: nil where an answer is to be awaited first. Once nothing is under way, and nothing waits
-// (landed) or is to be sent here, it is over, and the connection is free again.
+// (it has landed, too) or is to be sent here, it is over, and the connection is free again.
 func (c *convoy) next() (call *sharedCall, landed, over bool) {
 	l, s := c.lanes, c.s
 	l.mu.Lock()
