@@ -63,3 +63,10 @@ func TestConvoyCallsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestConvoyThatIsOverSendsNothing, whoever waits.
+func TestConvoyThatIsOverSendsNothing(t *testing.T) {
+	if room := (&convoy{over: true}).room(20); room != 0 {
+		t.Errorf("%d travel", room)
+	}
+}
