@@ -53,7 +53,7 @@ func (l *lanes) convoy(s *sharing) bool {
 
 func (c *convoy) begin(l *lanes, s *sharing) {
 	c.lanes, c.s, c.first, c.under, c.jobs, c.last, c.over = l, s, 0, 0, 0, time.Now(), false
-	c.watch = runtime.GOMAXPROCS(0) > 1
+	c.watch = runtime.NumCPU() > 1
 	l.mu.Lock()
 	s.convoy = true
 	l.mu.Unlock()

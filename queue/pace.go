@@ -3,61 +3,58 @@ package queue
 import "time"
 
 // pace finds out which calls carry more jobs, large or small ones: small ones where Redis and this process would both sleep
-// between two large ones, large ones where the processors have other work. It measures one, tries the other from time to time,
-// and goes on with the better.
+// between two large ones, large ones where the processors have other work. It goes on with one, tries the other from time to
+// time, and compares what they carried.
 type pace struct {
 	large   bool          // calls are large now
 	trial   bool          // they are so, or small, for a trial
-	rates   [2]float64    // jobs a second while there were any, of small calls and of large: moving averages; 0 = not known
-	jobs    int           // of this window
-	busy    time.Duration // of this window
-	windows int           // that have ended since the last trial began or ended
+	rates   [2]float64    // jobs a second while there were any, of small calls and of large, as last measured; 0 = not known
+	answers int           // since calls became so
+	jobs    int           // in them
+	busy    time.Duration // how long they took
 }
 
 const (
-	// paceWindow is over how long a rate is taken.
-	paceWindow = 5 * time.Millisecond
-	// paceTrial is how many windows a trial has; the first does not count, as calls of before end in it.
-	paceTrial = 3
-	// paceHold is after how many windows there is a trial again.
-	paceHold = 100
-	// paceWorth is how many times as many jobs small calls must carry: they cost more of Redis, and of this process.
-	paceWorth = 1.25
+	// paceHold is how long one way is gone on with before the other is tried, and paceTrial for how long it is; either lasts
+	// paceAnswers at least.
+	paceHold    = 500 * time.Millisecond
+	paceTrial   = 20 * time.Millisecond
+	paceAnswers = 8
+	// pacePause is what a longer time without an answer counts for: it says nothing of either way.
+	pacePause = 100 * time.Millisecond
+	// paceWorth is how many times as many jobs small calls must carry, as they cost more of Redis, and of this process; and
+	// paceKeep how many times as many where they are in use, so that one moment does not decide.
+	paceWorth, paceKeep = 1.25, 1.05
 )
 
 // note takes into account that so many jobs were answered, so long after those before them.
 func (p *pace) note(jobs int, took time.Duration) {
-	p.jobs += jobs
-	if p.busy += took; p.busy < paceWindow {
+	if p.answers++; p.answers <= convoyCalls { // of calls of before
+		return
+	}
+	p.jobs, p.busy = p.jobs+jobs, p.busy+min(took, pacePause)
+	long := paceTrial
+	if !p.trial && p.rates[way(!p.large)] > 0 {
+		long = paceHold
+	}
+	if p.busy < long || p.answers < convoyCalls+paceAnswers {
 		return
 	}
 	rate := &p.rates[way(p.large)]
-	switch now := float64(p.jobs) / p.busy.Seconds(); {
-	case p.windows == 0 && p.trial: // calls of before ended in it
-	case *rate == 0:
-		*rate = now
-	default:
-		*rate += (now - *rate) / 4
-	}
-	p.jobs, p.busy = 0, 0
-	p.windows++
-	switch {
-	case p.trial && p.windows >= paceTrial:
-		p.trial = false
-		p.turn(p.rates[way(false)] <= paceWorth*p.rates[way(true)])
-	case !p.trial && p.windows >= paceHold || p.rates[way(!p.large)] == 0 && p.windows >= paceTrial:
-		p.trial = true
-		p.turn(!p.large)
-	}
-}
-
-// turn has calls be large or small from here on.
-func (p *pace) turn(large bool) {
-	if p.large != large {
-		p.large, p.windows = large, 0
+	if now := float64(p.jobs) / p.busy.Seconds(); p.trial && *rate > 0 { // a trial is short
+		*rate = (*rate + now) / 2
 	} else {
-		p.windows = 1
+		*rate = now
 	}
+	large := !p.large
+	if p.trial {
+		worth := paceWorth
+		if p.large { // only for the trial
+			worth = paceKeep
+		}
+		large = p.rates[way(false)] <= worth*p.rates[way(true)]
+	}
+	*p = pace{large: large, trial: !p.trial, rates: p.rates}
 }
 
 func way(large bool) int {
