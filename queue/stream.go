@@ -9,7 +9,7 @@ import (
 
 const (
 	// firstChunk lets Redis begin early; chunks double from there.
-	firstChunk = 64
+	firstChunk = 16
 	// streamItems is the largest chunk of a stream: small enough for Redis to serve others between, and to begin the next one
 	// while the one after it is made.
 	streamItems = 256
