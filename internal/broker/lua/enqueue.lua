@@ -52,7 +52,8 @@ if ARGV[5] ~= '' then
   end
 end
 
--- Typed reads of every key that is written below, before the first write.
+-- Typed reads of the keys that are written below, before the first write. Two are found out by writing: meta first of all, and
+-- the ready list where all go to the same one, after which nothing that was written stays.
 local ids = {}
 for i = 1, n do
   ids[i] = sub(packed, 16 * i - 15, 16 * i)
@@ -61,12 +62,10 @@ local known = pcall('HMGET', JOBS, unpack(ids))
 if known.err then return basics().wrong(JOBS, known.err) end
 local tokens = pcall('LLEN', WAKE)
 if type(tokens) == 'table' then return basics().wrong(WAKE, tokens.err) end
-local paused = pcall('HGET', META, 'paused')
+local paused = tokens < 1 and pcall('HGET', META, 'paused') -- else nobody is to be woken
 if type(paused) == 'table' then return basics().wrong(META, paused.err) end
 local ready = {}
 for i = 7, #KEYS do
-  local length = pcall('LLEN', KEYS[i])
-  if type(length) == 'table' then return basics().wrong(KEYS[i], length.err) end
   ready[byte(KEYS[i], -1) - 48] = KEYS[i]
 end
 local before, armed
@@ -98,19 +97,32 @@ for i = n, 1, -1 do
   end
 end
 
-local created = 0
-for i = 1, m, STEP do
-  -- The first write that could grow: a full Redis refuses it here, with nothing moved.
-  local r = pcall('HSET', JOBS, unpack(jobs, i, min(i + STEP - 1, m)))
-  if type(r) == 'table' then
-    return redis.error_reply(r.err)
+if mixed then
+  for i = 7, #KEYS do
+    local length = pcall('LLEN', KEYS[i])
+    if type(length) == 'table' then return basics().wrong(KEYS[i], length.err) end
   end
-  created = created + r
+end
+
+-- The first write. It could grow: a full Redis refuses it, with nothing moved, and lets the rest run behind it.
+local created = m / 2
+local counted = m > 0 and pcall('HINCRBY', META, 'enqueued', m == 2 and '1' or created) -- text of one is at hand
+if type(counted) == 'table' then -- one that is no number (a foreign hand) begins anew
+  counted = pcall('HSET', META, 'enqueued', created)
+  if type(counted) == 'table' then return basics().wrong(META, counted.err) end
+end
+if m > STEP then
+  created = call('HSET', JOBS, unpack(jobs, 1, STEP)) + call('HSET', JOBS, unpack(jobs, STEP + 1, m))
+elseif m > 0 then
+  created = call('HSET', JOBS, unpack(jobs))
+end
+if created < m / 2 then -- some came twice
+  call('HINCRBY', META, 'enqueued', created - m / 2)
 end
 if created > 0 then
-  local now_ready = created
+  local now_ready, pushed = created, nil
   if created == n and not mixed then
-    call('RPUSH', ready[urgency], unpack(ids))
+    pushed = pcall('RPUSH', ready[urgency], unpack(ids))
   else
     local lists, scheduled, seen = {}, {}, {}
     words = (words or 2 * created < m) and (words or {})
@@ -137,7 +149,7 @@ if created > 0 then
     end
     now_ready = created - #scheduled / 2
     for p, list in pairs(lists) do
-      call('RPUSH', ready[p], unpack(list))
+      pushed = pcall('RPUSH', ready[p], unpack(list))
     end
     for i = 1, #scheduled, STEP do
       call('ZADD', SCHEDULED, unpack(scheduled, i, min(i + STEP - 1, #scheduled)))
@@ -149,12 +161,15 @@ if created > 0 then
       end
     end
   end
+  if type(pushed) == 'table' then -- a key of another type, where all are of one priority: elsewhere it was found before
+    for i = 1, m, 2 do
+      call('HDEL', JOBS, jobs[i])
+    end
+    call('HINCRBY', META, 'enqueued', -created)
+    return basics().wrong(ready[urgency], pushed.err)
+  end
   if now_ready > 0 and tokens < 1 and paused ~= '1' then
     call('RPUSH', WAKE, '1')
-  end
-  -- Text of one is at hand: making it of the number costs a lone job as much as the call.
-  if type(pcall('HINCRBY', META, 'enqueued', created == 1 and '1' or created)) == 'table' then
-    basics().tally('enqueued', created)
   end
 end
 
