@@ -7,6 +7,8 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +49,35 @@ func (b *bench) measureQueues(ctx context.Context, column string, spec stepSpec)
 		return nil, err
 	}
 	return measureDrain(ctx, spec)
+}
+
+// processorColumns are the settings of GOMAXPROCS that are compared.
+func processorColumns() []string {
+	columns := []string{"1 processor"}
+	if n := runtime.NumCPU(); n > 1 {
+		columns = append(columns, strconv.Itoa(n)+" processors")
+	}
+	return columns
+}
+
+// measureProcessors has each process use so many processors: what three processes are to have that share the machine.
+func (b *bench) measureProcessors(ctx context.Context, column string, spec stepSpec) (metrics []rig.Metric, err error) {
+	if spec.Procs, err = leadingNumber(column); err != nil {
+		return nil, err
+	}
+	drained, err := measureDrain(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	mixed, err := beside(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := rig.Empty(ctx, spec.Broker); err != nil {
+		return nil, err
+	}
+	enqueued, err := runStep(ctx, "enqueue", spec)
+	return slices.Concat(prefixed("drain ", drained[:1]), prefixed("mixed "+oneByOne, mixed[:1]), prefixed("enqueue ", enqueued)), err
 }
 
 // measureAOF drains and enqueues; the server makes the difference.

@@ -82,6 +82,32 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// Processes in Go share the machine, but of systems that do better with all of it; a measure may say otherwise.
+func TestProcessors(t *testing.T) {
+	cfg, err := parseFlags([]string{"-systems", "watermill,tidemill", "-procs", "3"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(cfg)
+	for system, want := range map[string]int{"watermill": 0, alone: 3} {
+		spec := b.spec(b.usualVariant(system), rig.Broker{})
+		if spec.Procs != want {
+			t.Errorf("%s: GOMAXPROCS %d, want %d", system, spec.Procs, want)
+		}
+		sys, _ := systemNamed(system)
+		cmd, err := sys.Command(t.Context(), "enqueue", spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := slices.Contains(cmd.Env, "GOMAXPROCS=3"); told != (want == 3) {
+			t.Errorf("%s: told so: %v", system, told)
+		}
+	}
+	if _, err := parseFlags([]string{"-procs", "-1"}, io.Discard); err == nil || !strings.Contains(err.Error(), "-procs: -1") {
+		t.Errorf("a negative number is taken: %v", err)
+	}
+}
+
 // What is left of the time is for fewer jobs, in every measure.
 func TestShrink(t *testing.T) {
 	cfg, err := parseFlags([]string{"-systems", "asynq,tidemill", "-measures", "drain"}, io.Discard)

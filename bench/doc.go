@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,12 +54,24 @@ Ratios are taken run by run: the median (min-max). Where less is better (↓), a
 // compared is a table of the systems: how each is set up, and what it promises.
 func (c config) compared(r *rig.Report) string {
 	var text strings.Builder
-	fmt.Fprint(&text, "| system | version | concurrency | jobs | a job is run |\n| --- | --- | --- | --- | --- |\n")
+	fmt.Fprint(&text, "| system | version | concurrency | GOMAXPROCS | jobs | a job is run |\n| --- | --- | --- | --- | --- | --- |\n")
 	b := newBench(c)
 	for _, v := range c.Variants {
-		fmt.Fprintf(&text, "| %s | %s | %d | %d | %s |\n", v.Label, r.Versions[v.System], v.Concurrency, b.spec(v, rig.Broker{}).N, promiseOf(v.System))
+		fmt.Fprintf(&text, "| %s | %s | %d | %s | %d | %s |\n", v.Label, r.Versions[v.System], v.Concurrency, c.processors(v.System), b.spec(v, rig.Broker{}).N, promiseOf(v.System))
 	}
 	return text.String()
+}
+
+// processors is what the processes of a system are told of GOMAXPROCS.
+func (c config) processors(system string) string {
+	sys, _ := systemNamed(system)
+	switch _, ok := sys.(inGo); {
+	case !ok:
+		return "-"
+	case c.procsOf(system) == 0:
+		return strconv.Itoa(runtime.NumCPU())
+	}
+	return strconv.Itoa(c.procsOf(system))
 }
 
 // writePlots draws the curves that were taken and shows them in the document.

@@ -9,6 +9,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,8 @@ type config struct {
 	Doc      string        `json:"-"`
 	Profile  string        `json:"-"`
 	JSON     bool          `json:"-"`
+	// Procs is the GOMAXPROCS of every process in Go, but of systems that do better with all processors; 0 leaves it to Go.
+	Procs int `json:"procs"`
 	// Concurrency is that of a system that names none of its own.
 	Concurrency int      `json:"concurrency"`
 	Remarks     []string `json:"-"`
@@ -72,6 +75,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	measureList := fs.String("measures", strings.Join(measureNames(), ","), "measures to take")
 	curveList := fs.String("curves", "asynq,"+alone, "systems whose curves to take, or all that are measured")
 	fs.IntVar(&cfg.Concurrency, "concurrency", 100, "handlers at once, where a system names none of its own")
+	fs.IntVar(&cfg.Procs, "procs", max(1, runtime.NumCPU()/2), "GOMAXPROCS of every process in Go, as server, worker and producer share the machine; 0 leaves it to Go")
 	fs.IntVar(&cfg.N, "n", 200_000, "jobs for what counts jobs a second; the slower systems get a quarter or an eighth of them")
 	fs.IntVar(&cfg.Samples, "samples", 200, "samples for latency and delayed")
 	fs.IntVar(&cfg.Runs, "runs", 5, "runs of everything, interleaved")
@@ -131,6 +135,7 @@ func (c config) validate() []error {
 		}
 	}
 	between("n", c.N, fewest, 5_000_000)
+	between("procs", c.Procs, 0, 1024)
 	between("samples", c.Samples, 1, 10_000)
 	between("runs", c.Runs, 1, 100)
 	between("backlog", c.Backlog, backlogs[0], backlogs[len(backlogs)-1])

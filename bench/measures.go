@@ -30,6 +30,7 @@ func (b *bench) measures() []rig.Measure {
 			})},
 		{Name: "queues", Columns: []string{"1 queue", "10 queues", "100 queues"}, Limit: c.perJob(), Run: b.alone(b.measureQueues)},
 		{Name: "processes", Columns: []string{"1 process", "4 processes"}, Limit: c.perJob(), Run: b.alone(b.measureProcesses)},
+		{Name: "gomaxprocs", Columns: processorColumns(), Limit: 3 * c.perJob(), Run: b.alone(b.measureProcessors)},
 		{Name: "aof", Columns: []string{"off", "everysec"}, Limit: c.perJob(), Run: b.alone(measureAOF), Server: aofServer},
 		{Name: "concurrency", Columns: b.points(concurrencies), Limit: c.perJob(), Once: true, Points: true, Run: b.point(b.measureConcurrency)},
 		{Name: "loads", Columns: b.points(loads), Limit: 2 * c.perJob(), Once: true, Points: true, Run: b.point(b.measureLoads)},
@@ -45,12 +46,12 @@ func (b *bench) measures() []rig.Measure {
 // headlines are the metrics at the top of the document: those by which people choose.
 var headlines = map[string][]string{
 	"drain":    {"rate", "client CPU", "server CPU", "network in", "network out", "allocations", "memory, pending job"},
-	"mixed":    {oneByOne + "rate", oneByOne + "server CPU", "batch of 1000 rate", "batch of 1000 server CPU"},
+	"mixed":    {bestWay, oneByOne + "rate", oneByOne + "server CPU", batched + "rate", batched + "server CPU"},
 	"handlers": {"1ms of the ideal", "10ms rate", "10ms of the ideal", "10ms machine busy"},
 	"latency":  {"p50", "p99"},
 	"load":     {"sent", "p50", "p99"},
 	"delayed":  {"lateness p50", "lateness p99", "early"},
-	"enqueue":  {"1 caller rate", oneByOne + "rate", "batch of 1000 rate"},
+	"enqueue":  {"1 caller rate", oneByOne + "rate", batched + "rate"},
 	"idle":     {"requests"},
 	"memory":   {"scheduled job", "finished job", "dead job"},
 	"recovery": {lastBack},
@@ -92,7 +93,15 @@ func (b *bench) each(run measureFunc) func(context.Context, string, rig.Broker) 
 
 // spec is the order for a variant: the slower systems get fewer jobs.
 func (b *bench) spec(v variant, broker rig.Broker) stepSpec {
-	return stepSpec{Variant: v, Broker: broker, N: max(100, b.N/shareOf(v.System)), Samples: b.Samples}
+	return stepSpec{Variant: v, Broker: broker, N: max(100, b.N/shareOf(v.System)), Samples: b.Samples, Procs: b.procsOf(v.System)}
+}
+
+// procsOf is the GOMAXPROCS of a system's processes.
+func (c config) procsOf(system string) int {
+	if doesBetterWithAll(system) {
+		return 0
+	}
+	return c.Procs
 }
 
 func (b *bench) labels() []string {
@@ -153,7 +162,7 @@ var sleeps = []time.Duration{time.Millisecond, 10 * time.Millisecond}
 // measureHandlers drains with handlers that take their time.
 func measureHandlers(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 	var out []rig.Metric
-	spec.Variant.Concurrency, spec.N = sleeping, max(100, spec.N/2)
+	spec.Variant.Concurrency = sleeping
 	for _, spec.Handler = range sleeps {
 		if err := rig.Empty(ctx, spec.Broker); err != nil {
 			return nil, err
@@ -182,7 +191,7 @@ func (b *bench) plan() rig.Plan {
 	own := b.usualVariant(alone).Label
 	p := rig.Plan{Runs: c.Runs, Within: c.Within, AtLeast: leastRuns, Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
 	p.Versions["go-redis"] = rig.ModuleVersion("github.com/redis/go-redis/v9")
-	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d, go-redis %s", c.N, c.Samples, p.Versions["go-redis"]))
+	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d procs=%d, go-redis %s", c.N, c.Samples, c.Procs, p.Versions["go-redis"]))
 	p.Shrink = func(part float64) string {
 		b.N = max(fewest, int(part*float64(b.N)))
 		return fmt.Sprintf("the machine was slow: runs after the first with n=%d, so that there are %d", b.N, leastRuns)

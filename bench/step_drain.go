@@ -88,9 +88,10 @@ func (s stepSpec) handler(count func(rig.Payload)) func(rig.Payload) {
 	if s.Handler == 0 {
 		return count
 	}
+	pauses := rig.NewPauses(s.Handler)
 	return func(p rig.Payload) {
 		count(p)
-		time.Sleep(s.Handler)
+		pauses.Pause()
 	}
 }
 

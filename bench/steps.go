@@ -16,6 +16,7 @@ type stepSpec struct {
 	Broker  rig.Broker    `json:"broker"`
 	N       int           `json:"n"`
 	Samples int           `json:"samples"`
+	Procs   int           `json:"procs"`      // GOMAXPROCS, of what is in Go; 0 = Go's own choice
 	Queues  int           `json:"queues"`     // that hold the jobs; 0 is one
 	Handler time.Duration `json:"handler_ns"` // how long one takes beside counting
 	Batch   bool          `json:"batch"`      // produce in batches

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -44,7 +46,11 @@ type inGo struct {
 func (g inGo) Version() string { return rig.ModuleVersion(g.Module()) }
 
 func (g inGo) Command(ctx context.Context, step string, spec stepSpec) (*exec.Cmd, error) {
-	return rig.Command(ctx, step, spec)
+	cmd, err := rig.Command(ctx, step, spec)
+	if err == nil && spec.Procs > 0 {
+		cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(spec.Procs))
+	}
+	return cmd, err
 }
 
 func (g inGo) Missing() error { return rig.Available(g.server) }
@@ -155,6 +161,9 @@ func shareOf(name string) int { return systems[slices.Index(systemNames(), name)
 
 // promiseOf is what becomes of its jobs.
 func promiseOf(name string) string { return systems[slices.Index(systemNames(), name)].promise }
+
+// doesBetterWithAll tells a system whose processes do better with all processors than with half of them, as measured here.
+func doesBetterWithAll(name string) bool { return name == "watermill" }
 
 // labelOf is how a system is named unless told otherwise.
 func labelOf(name string) string { return systems[slices.Index(systemNames(), name)].label }
