@@ -52,8 +52,8 @@ if ARGV[5] ~= '' then
   end
 end
 
--- Typed reads of the keys that are written below, before the first write. Two are found out by writing: meta first of all, and
--- the ready list where all go to the same one, after which nothing that was written stays.
+-- Typed reads of the keys that are written below, before the first write. Two are found out by writing, which costs less: meta,
+-- by the first write of all, and the ready list where all go to the same one: then what was written is taken back.
 local ids = {}
 for i = 1, n do
   ids[i] = sub(packed, 16 * i - 15, 16 * i)
@@ -62,7 +62,7 @@ local known = pcall('HMGET', JOBS, unpack(ids))
 if known.err then return basics().wrong(JOBS, known.err) end
 local tokens = pcall('LLEN', WAKE)
 if type(tokens) == 'table' then return basics().wrong(WAKE, tokens.err) end
-local paused = tokens < 1 and pcall('HGET', META, 'paused') -- else nobody is to be woken
+local paused = (tokens < 1 or not recorded) and pcall('HGET', META, 'paused') -- else nobody is to be woken, and no lane to admit
 if type(paused) == 'table' then return basics().wrong(META, paused.err) end
 local ready = {}
 for i = 7, #KEYS do
@@ -106,8 +106,8 @@ end
 
 -- The first write. It could grow: a full Redis refuses it, with nothing moved, and lets the rest run behind it.
 local created = m / 2
-local counted = m > 0 and pcall('HINCRBY', META, 'enqueued', m == 2 and '1' or created) -- text of one is at hand
-if type(counted) == 'table' then -- one that is no number (a foreign hand) begins anew
+local counted = m > 0 and pcall('HINCRBY', META, 'enqueued', m == 2 and '1' or created) -- making text of a number is dear
+if type(counted) == 'table' then -- one that is no number (a foreign hand) begins anew; what else it was stops this too
   counted = pcall('HSET', META, 'enqueued', created)
   if type(counted) == 'table' then return basics().wrong(META, counted.err) end
 end
@@ -117,7 +117,7 @@ elseif m > 0 then
   created = call('HSET', JOBS, unpack(jobs))
 end
 if created < m / 2 then -- some came twice
-  call('HINCRBY', META, 'enqueued', created - m / 2)
+  pcall('HINCRBY', META, 'enqueued', created - m / 2)
 end
 if created > 0 then
   local now_ready, pushed = created, nil
@@ -165,7 +165,7 @@ if created > 0 then
     for i = 1, m, 2 do
       call('HDEL', JOBS, jobs[i])
     end
-    call('HINCRBY', META, 'enqueued', -created)
+    if call('HINCRBY', META, 'enqueued', -created) == 0 then call('HDEL', META, 'enqueued') end
     return basics().wrong(ready[urgency], pushed.err)
   end
   if now_ready > 0 and tokens < 1 and paused ~= '1' then
