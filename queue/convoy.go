@@ -14,8 +14,13 @@ const (
 	convoyCalls = 4
 	// convoyShare is how many jobs travel together at least, where as many wait.
 	convoyShare = 4
-	// patience is for how long the answer to one of several small calls is looked for before this goroutine sleeps.
-	patience = 200 * time.Microsecond
+	// patience is for how long the answer to one of several small calls is looked for before this goroutine sleeps, and vainLooks
+	// how many times in a row to no purpose.
+	patience  = 200 * time.Microsecond
+	vainLooks = 8
+	// sleepEvery is how often it sleeps all the same where the process has one processor: while it can run, Go looks at no other
+	// connection of the process.
+	sleepEvery = 2 * time.Millisecond
 )
 
 // convoy is the express connection for the single enqueues of one queue, while there are some: their shared calls follow each
@@ -29,7 +34,9 @@ type convoy struct {
 	under int                     // calls under way
 	jobs  int                     // in them
 	last  time.Time               // when the last answer came, or the convoy began
-	watch bool                    // there is a processor to spare for it
+	watch bool                    // answers are looked for before sleeping: Redis may have another processor
+	vain  int                     // looks in a row that found none
+	slept time.Time               // when this goroutine last waited for one as others do
 	over  bool                    // nothing more is sent here: the server says that it does not serve
 	pace  pace
 }
@@ -53,7 +60,7 @@ func (l *lanes) convoy(s *sharing) bool {
 
 func (c *convoy) begin(l *lanes, s *sharing) {
 	c.lanes, c.s, c.first, c.under, c.jobs, c.last, c.over = l, s, 0, 0, 0, time.Now(), false
-	c.watch = runtime.NumCPU() > 1
+	c.watch, c.vain, c.slept = runtime.NumCPU() > 1, 0, c.last
 	l.mu.Lock()
 	s.convoy = true
 	l.mu.Unlock()
@@ -121,7 +128,7 @@ func (c *convoy) move(call *sharedCall) error {
 func (c *convoy) receive() error {
 	x := c.lanes.client.express
 	if c.watch && !c.pace.large && c.under > 1 {
-		x.Watch(patience)
+		c.look(x)
 	}
 	outcomes, answered, err := x.Receive()
 	if err != nil && !answered {
@@ -145,6 +152,21 @@ func (c *convoy) receive() error {
 	}
 	c.last = now
 	return nil
+}
+
+// look watches for the next answer, unless it is time to wait for it as others do.
+func (c *convoy) look(x *broker.Express) {
+	if c.last.Sub(c.slept) > sleepEvery && runtime.GOMAXPROCS(0) == 1 {
+		if !x.Readable() { // else it would not wait
+			c.slept = c.last
+		}
+		return
+	}
+	if x.Watch(patience) {
+		c.vain = 0
+	} else if c.vain++; c.vain == vainLooks {
+		c.watch = false
+	}
 }
 
 // fail gives the connection up. What is under way is sent again the usual way, under the same stamps.

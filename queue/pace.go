@@ -8,19 +8,20 @@ import "time"
 type pace struct {
 	large   bool          // calls are large now
 	trial   bool          // they are so, or small, for a trial
-	rates   [2]float64    // jobs a second while there were any, of small calls and of large, as last measured; 0 = not known
-	answers int           // since calls became so
-	jobs    int           // in them
-	busy    time.Duration // how long they took
+	rates   [2]float64    // jobs a second while there were any, of small calls and of large; 0 = not known
+	answers int           // since this stint began
+	jobs    int           // in them, but for the first
+	busy    time.Duration // how long those took
 }
 
 const (
-	// paceHold is how long one way is gone on with before the other is tried, and paceTrial for how long it is; either lasts
-	// paceAnswers at least.
-	paceHold    = 500 * time.Millisecond
-	paceTrial   = 20 * time.Millisecond
-	paceAnswers = 8
-	// pacePause is what a longer time without an answer counts for: it says nothing of either way.
+	// paceHold is how long one way is gone on with before the other is tried, and paceTrial for how long it is; where answers
+	// take long, for so many of them.
+	paceHold     = 500 * time.Millisecond
+	paceTrial    = 20 * time.Millisecond
+	holdAnswers  = 50 * trialAnswers
+	trialAnswers = convoyCalls + 8
+	// pacePause is what a longer time without an answer counts for: it says little of either way.
 	pacePause = 100 * time.Millisecond
 	// paceWorth is how many times as many jobs small calls must carry, as they cost more of Redis, and of this process; and
 	// paceKeep how many times as many where they are in use, so that one moment does not decide.
@@ -33,11 +34,11 @@ func (p *pace) note(jobs int, took time.Duration) {
 		return
 	}
 	p.jobs, p.busy = p.jobs+jobs, p.busy+min(took, pacePause)
-	long := paceTrial
+	long, least := paceTrial, trialAnswers
 	if !p.trial && p.rates[way(!p.large)] > 0 {
-		long = paceHold
+		long, least = paceHold, holdAnswers
 	}
-	if p.busy < long || p.answers < convoyCalls+paceAnswers {
+	if p.busy < long || p.answers < least {
 		return
 	}
 	rate := &p.rates[way(p.large)]

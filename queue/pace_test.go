@@ -46,6 +46,22 @@ func TestPaceFindsTheBetterWay(t *testing.T) {
 	}
 }
 
+// TestPaceWhereAnswersTakeLong: trials last longer there, and so does what lies between them.
+func TestPaceWhereAnswersTakeLong(t *testing.T) {
+	var p pace // round trips of 50 ms: one large call at a time, or four small ones
+	p.run(time.Minute, 640, 640)
+	for _, small := range []float64{320, 1280} {
+		p.run(time.Minute, 640, small)
+		best := p.run(5*time.Minute, 640, small)
+		if small < 640 {
+			best = 1 - best
+		}
+		if best < 0.85 {
+			t.Errorf("large 640, small %v: the better way for %.3f of the time", small, best)
+		}
+	}
+}
+
 // TestPaceIsNotMisledByAPause: nothing was answered for a while, and it is back at the better way soon.
 func TestPaceIsNotMisledByAPause(t *testing.T) {
 	var p pace

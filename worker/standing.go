@@ -88,7 +88,9 @@ func (a *watch) popAndClaim(ctx context.Context, x *broker.Wait, o *order) (brok
 			w.mu.Unlock()
 		}
 		w.answered(a.k.lasting, standing, []*order{o}, []broker.Exchanged{answer}, []error{nil})
-		runtime.Gosched() // the handler first: the next pop can wait for so long
+		if len(answer.Jobs) > 0 {
+			runtime.Gosched() // the handler first: the next pop can wait for so long
+		}
 	} else {
 		w.mu.Lock()
 		if w.stopping || ctx.Err() != nil {

@@ -51,15 +51,19 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 	return outcomes, true, err
 }
 
-// Watch looks for the next answer again and again, for so long at most; what else can run does meanwhile. It is for answers
-// that are about to come: to sleep and be woken takes longer, on both sides.
-func (x *Express) Watch(patience time.Duration) {
-	if x.r.Buffered() > 0 {
-		return
+// Readable tells whether the next answer, or the end of the connection, is there: Receive would not wait.
+func (x *Express) Readable() bool { return x.r.Buffered() > 0 || x.eyes.readable() }
+
+// Watch looks for the next answer again and again, for so long at most, and tells whether it is there; what else can run does
+// meanwhile, but for what waits on the network where the process has one processor. It is for answers that are about to come: to
+// sleep and be woken takes longer, on both sides.
+func (x *Express) Watch(patience time.Duration) bool {
+	for start := time.Now(); !x.Readable(); runtime.Gosched() {
+		if time.Since(start) >= patience {
+			return false
+		}
 	}
-	for start := time.Now(); !x.eyes.readable() && time.Since(start) < patience; {
-		runtime.Gosched()
-	}
+	return true
 }
 
 // reply reads one reply, which holds until the next: an error's line, or an array of two strings.
