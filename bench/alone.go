@@ -51,16 +51,17 @@ func (b *bench) measureQueues(ctx context.Context, column string, spec stepSpec)
 	return measureDrain(ctx, spec)
 }
 
-// processorColumns are the settings of GOMAXPROCS that are compared.
-func processorColumns() []string {
-	columns := []string{"1 processor"}
-	if n := runtime.NumCPU(); n > 1 {
-		columns = append(columns, strconv.Itoa(n)+" processors")
+// processorColumns are the settings of GOMAXPROCS that are compared: the one of the other measures, and Go's own.
+func (c config) processorColumns() (columns []string) {
+	for _, n := range []int{c.Procs, runtime.GOMAXPROCS(0)} {
+		if column := strconv.Itoa(n) + " a process"; n > 0 && !slices.Contains(columns, column) {
+			columns = append(columns, column)
+		}
 	}
 	return columns
 }
 
-// measureProcessors has each process use so many processors: what three processes are to have that share the machine.
+// measureProcessors gives each process so many processors.
 func (b *bench) measureProcessors(ctx context.Context, column string, spec stepSpec) (metrics []rig.Metric, err error) {
 	if spec.Procs, err = leadingNumber(column); err != nil {
 		return nil, err

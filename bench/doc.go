@@ -62,14 +62,14 @@ func (c config) compared(r *rig.Report) string {
 	return text.String()
 }
 
-// processors is what the processes of a system are told of GOMAXPROCS.
+// processors is the GOMAXPROCS of a system's processes, in words: none is in Go, or as Go itself has it.
 func (c config) processors(system string) string {
 	sys, _ := systemNamed(system)
 	switch _, ok := sys.(inGo); {
 	case !ok:
 		return "-"
 	case c.procsOf(system) == 0:
-		return strconv.Itoa(runtime.NumCPU())
+		return strconv.Itoa(runtime.GOMAXPROCS(0))
 	}
 	return strconv.Itoa(c.procsOf(system))
 }
@@ -82,7 +82,7 @@ func (c config) writePlots(text *bytes.Buffer, r *rig.Report) error {
 		plots.Chart
 	}{
 		{"concurrency.svg", plots.Chart{Title: "Throughput against concurrency: drain, handlers that do nothing", X: "handlers at once", Y: "jobs/s", Curves: c.throughput(r)}},
-		{"load.svg", plots.Chart{Title: "Latency against load: 32 callers, from 5 to 90% of what the system can do", X: "jobs/s enqueued, one by one", Y: "call to handler, ms", Curves: c.latencies(r)}},
+		{"load.svg", plots.Chart{Title: "Latency against load: 32 callers, from 5 to 90% of what the system can do one by one", X: "jobs/s enqueued, one by one", Y: "call to handler, ms", Curves: c.latencies(r)}},
 		{"backlog.svg", plots.Chart{Title: "Cost against backlog: Tidemill, batches of 1,000 and a drain beside waiting jobs", X: "jobs waiting", Y: "CPU, us/job", Curves: costs(r)}},
 	} {
 		drawn, err := plots.Write(filepath.Join(c.Doc, plotsDir, chart.file), chart.Chart)

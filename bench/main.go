@@ -75,7 +75,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	measureList := fs.String("measures", strings.Join(measureNames(), ","), "measures to take")
 	curveList := fs.String("curves", "asynq,"+alone, "systems whose curves to take, or all that are measured")
 	fs.IntVar(&cfg.Concurrency, "concurrency", 100, "handlers at once, where a system names none of its own")
-	fs.IntVar(&cfg.Procs, "procs", max(1, runtime.NumCPU()/2), "GOMAXPROCS of every process in Go, as server, worker and producer share the machine; 0 leaves it to Go")
+	fs.IntVar(&cfg.Procs, "procs", max(1, runtime.GOMAXPROCS(0)/2), "GOMAXPROCS of each process in Go but Watermill's, as server, worker and producer share the machine; 0 leaves it to Go")
 	fs.IntVar(&cfg.N, "n", 200_000, "jobs for what counts jobs a second; the slower systems get a quarter or an eighth of them")
 	fs.IntVar(&cfg.Samples, "samples", 200, "samples for latency and delayed")
 	fs.IntVar(&cfg.Runs, "runs", 5, "runs of everything, interleaved")
@@ -135,7 +135,7 @@ func (c config) validate() []error {
 		}
 	}
 	between("n", c.N, fewest, 5_000_000)
-	between("procs", c.Procs, 0, 1024)
+	between("procs", c.Procs, 0, 10_000)
 	between("samples", c.Samples, 1, 10_000)
 	between("runs", c.Runs, 1, 100)
 	between("backlog", c.Backlog, backlogs[0], backlogs[len(backlogs)-1])

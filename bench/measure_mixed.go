@@ -22,7 +22,7 @@ const (
 const (
 	oneByOne = "32 callers "
 	batched  = "batch of 1000 "
-	bestWay  = "rate"
+	bestWay  = "better way, rate"
 )
 
 // measureMixed has a worker and a producer at once: with 32 callers, and in batches where the system has a batch call.

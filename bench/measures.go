@@ -30,7 +30,7 @@ func (b *bench) measures() []rig.Measure {
 			})},
 		{Name: "queues", Columns: []string{"1 queue", "10 queues", "100 queues"}, Limit: c.perJob(), Run: b.alone(b.measureQueues)},
 		{Name: "processes", Columns: []string{"1 process", "4 processes"}, Limit: c.perJob(), Run: b.alone(b.measureProcesses)},
-		{Name: "gomaxprocs", Columns: processorColumns(), Limit: 3 * c.perJob(), Run: b.alone(b.measureProcessors)},
+		{Name: "gomaxprocs", Columns: c.processorColumns(), Limit: 3 * c.perJob(), Run: b.alone(b.measureProcessors)},
 		{Name: "aof", Columns: []string{"off", "everysec"}, Limit: c.perJob(), Run: b.alone(measureAOF), Server: aofServer},
 		{Name: "concurrency", Columns: b.points(concurrencies), Limit: c.perJob(), Once: true, Points: true, Run: b.point(b.measureConcurrency)},
 		{Name: "loads", Columns: b.points(loads), Limit: 2 * c.perJob(), Once: true, Points: true, Run: b.point(b.measureLoads)},
@@ -191,7 +191,7 @@ func (b *bench) plan() rig.Plan {
 	own := b.usualVariant(alone).Label
 	p := rig.Plan{Runs: c.Runs, Within: c.Within, AtLeast: leastRuns, Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
 	p.Versions["go-redis"] = rig.ModuleVersion("github.com/redis/go-redis/v9")
-	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d procs=%d, go-redis %s", c.N, c.Samples, c.Procs, p.Versions["go-redis"]))
+	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d, go-redis %s", c.N, c.Samples, p.Versions["go-redis"]))
 	p.Shrink = func(part float64) string {
 		b.N = max(fewest, int(part*float64(b.N)))
 		return fmt.Sprintf("the machine was slow: runs after the first with n=%d, so that there are %d", b.N, leastRuns)
@@ -199,7 +199,7 @@ func (b *bench) plan() rig.Plan {
 	for _, v := range c.Variants {
 		sys, _ := systemNamed(v.System)
 		p.Versions[v.System] = sys.Version()
-		p.Header = append(p.Header, fmt.Sprintf("%s: version %s, concurrency %d, %d jobs", v.Label, p.Versions[v.System], v.Concurrency, b.spec(v, rig.Broker{}).N))
+		p.Header = append(p.Header, fmt.Sprintf("%s: version %s, concurrency %d, GOMAXPROCS %s, %d jobs", v.Label, p.Versions[v.System], v.Concurrency, c.processors(v.System), b.spec(v, rig.Broker{}).N))
 	}
 	for _, m := range b.measures() {
 		if !slices.Contains(c.Measures, m.Name) || len(m.Columns) == 0 {

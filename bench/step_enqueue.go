@@ -23,8 +23,8 @@ func enqueueStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric,
 		fill func(context.Context, client, int) error
 	}{
 		{"1 caller ", max(1, spec.N/10), func(ctx context.Context, c client, n int) error { return enqueueMany(ctx, c, n, 1, mainQueue) }},
-		{"32 callers ", spec.N, func(ctx context.Context, c client, n int) error { return enqueueMany(ctx, c, n, producers, mainQueue) }},
-		{"batch of 1000 ", spec.N, func(ctx context.Context, c client, n int) error { return enqueueBatches(ctx, c, n, 1, mainQueue) }},
+		{oneByOne, spec.N, func(ctx context.Context, c client, n int) error { return enqueueMany(ctx, c, n, producers, mainQueue) }},
+		{batched, spec.N, func(ctx context.Context, c client, n int) error { return enqueueBatches(ctx, c, n, 1, mainQueue) }},
 	}
 	var out []rig.Metric
 	for _, m := range modes {

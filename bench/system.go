@@ -24,7 +24,7 @@ type system interface {
 
 // adapter is a system in Go: one file each (system_asynq.go). It uses the
 // system as its manual tells users to, and leaves every setting but
-// concurrency and queues at its default, or the README says which other it
+// concurrency, queues and GOMAXPROCS at its default, or the README says which other it
 // has because it is faster.
 type adapter interface {
 	// Module is the Go module path, from which the version is read.

@@ -7,9 +7,9 @@ import (
 	"github.com/tidemill/tidemill/internal/loop"
 )
 
-// Pauses has handlers wait for the same time each, as they would for another server's answer: until the kernel says so. It is
-// exact to pauseStep, where time.Sleep is up to a millisecond late, since Go's runtime sleeps in whole milliseconds on Linux.
-// Safe for concurrent use.
+// Pauses has handlers wait for the same time each: for one timer of the kernel's, which wakes all that are due. Where a processor
+// is free it is late by pauseStep at most, where time.Sleep is so by up to a millisecond: Go's runtime sleeps in whole ones on
+// Linux. Safe for concurrent use.
 type Pauses struct {
 	each  time.Duration
 	alarm *loop.Alarm
@@ -23,7 +23,7 @@ type pause struct {
 	over  chan struct{}
 }
 
-// pauseStep is how much later than the first others may end for whom nobody is woken again.
+// pauseStep is the least time between two wakings.
 const pauseStep = 50 * time.Microsecond
 
 // NewPauses makes pauses of one length, above 0. They go on until the process ends.
@@ -35,8 +35,8 @@ func NewPauses(each time.Duration) *Pauses {
 
 // Pause returns once the time is over.
 func (p *Pauses) Pause() {
-	w := pause{until: time.Now().Add(p.each), over: make(chan struct{})}
 	p.mu.Lock()
+	w := pause{until: time.Now().Add(p.each), over: make(chan struct{})}
 	if p.waiting = append(p.waiting, w); len(p.waiting) == 1 {
 		p.alarm.Set(p.each)
 	}
@@ -54,7 +54,7 @@ func (p *Pauses) run() {
 			n++
 		}
 		if p.waiting = p.waiting[n:]; len(p.waiting) > 0 {
-			p.alarm.Set(max(p.waiting[0].until.Sub(now), pauseStep))
+			p.alarm.Set(max(time.Until(p.waiting[0].until), pauseStep))
 		}
 		p.mu.Unlock()
 	}
