@@ -118,7 +118,7 @@ func TestBatchEndsWithItsContext(t *testing.T) {
 		if !errors.Is(err, queue.ErrOutcomeUnknown) || !errors.Is(err, reason) {
 			t.Errorf("the batch: %v", err)
 		}
-		const answered = 16 + 32
+		const answered = 64 + 128
 		for i, r := range results {
 			unknown := errors.Is(r.Err, queue.ErrOutcomeUnknown) && errors.Is(r.Err, reason)
 			switch {

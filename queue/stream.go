@@ -8,10 +8,8 @@ import (
 )
 
 const (
-	// firstChunk lets Redis begin early; chunks double from there. A batch of less than fewItems begins with fewFirst.
-	firstChunk = 16
-	fewItems   = 256
-	fewFirst   = 64
+	// firstChunk lets Redis begin early; chunks double from there.
+	firstChunk = 64
 	// streamItems is the largest chunk of a stream: small enough for Redis to serve others between, and to begin the next one
 	// while the one after it is made.
 	streamItems = 256
@@ -41,9 +39,6 @@ type flown struct {
 // stream makes the calls of the batch on the express connection, which is taken.
 func (m *many) stream(items []Item, options []Option) {
 	s := &stream{many: m, x: m.client.express, items: firstChunk}
-	if len(items) < fewItems {
-		s.items = fewFirst
-	}
 	s.x.While(m.ctx, grace)
 	defer func() { // also where a Kind or Codec of the caller's panics
 		if s.x != nil {
