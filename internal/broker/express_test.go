@@ -101,11 +101,13 @@ func TestExpressWatches(t *testing.T) {
 	if got := testing.AllocsPerRun(1000, func() { x.Watch(0) }); got > 0 {
 		t.Errorf("a look allocates %v times", got)
 	}
+	if x.Watch(0) || x.Readable() {
+		t.Error("there is an answer to nothing")
+	}
 	if err := x.Send(q, stamp, items); err != nil {
 		t.Fatal(err)
 	}
-	x.Watch(time.Hour)
-	if !x.eyes.readable() {
+	if !x.Watch(time.Hour) || !x.Readable() {
 		t.Error("the watch ended before the answer")
 	}
 	if _, answered, err := x.Receive(); err != nil || !answered {
