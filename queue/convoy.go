@@ -36,6 +36,7 @@ type convoy struct {
 	last  time.Time               // when the last answer came, or the convoy began
 	watch bool                    // answers are looked for before sleeping: Redis may have another processor
 	vain  int                     // looks in a row that found none
+	one   bool                    // this process has one processor
 	slept time.Time               // when this goroutine last waited for one as others do
 	over  bool                    // nothing more is sent here: the server says that it does not serve
 	pace  pace
@@ -61,6 +62,7 @@ func (l *lanes) convoy(s *sharing) bool {
 func (c *convoy) begin(l *lanes, s *sharing) {
 	c.lanes, c.s, c.first, c.under, c.jobs, c.last, c.over = l, s, 0, 0, 0, time.Now(), false
 	c.watch, c.vain, c.slept = runtime.NumCPU() > 1, 0, c.last
+	c.one = runtime.GOMAXPROCS(0) == 1
 	l.mu.Lock()
 	s.convoy = true
 	l.mu.Unlock()
@@ -156,7 +158,7 @@ func (c *convoy) receive() error {
 
 // look watches for the next answer, unless it is time to wait for it as others do.
 func (c *convoy) look(x *broker.Express) {
-	if c.last.Sub(c.slept) > sleepEvery && runtime.GOMAXPROCS(0) == 1 {
+	if c.one && c.last.Sub(c.slept) > sleepEvery {
 		if !x.Readable() { // else it would not wait
 			c.slept = c.last
 		}
