@@ -98,7 +98,7 @@ func (b *bench) spec(v variant, broker rig.Broker) stepSpec {
 
 // procsOf is the GOMAXPROCS of a system's processes.
 func (c config) procsOf(system string) int {
-	if doesBetterWithAll(system) {
+	if hasAll(system) {
 		return 0
 	}
 	return c.Procs

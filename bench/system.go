@@ -105,18 +105,20 @@ var systems = []struct {
 	share int
 	// optional ones are left out unless they are asked for.
 	optional bool
+	// all is that its processes do better with all processors than with half of them, as measured here.
+	all bool
 	// promise is what becomes of a job, in a few words, so that figures of different promises are not taken for like.
 	promise string
 }{
-	{"asynq", inGo{asynqSystem{}, rig.Redis}, "asynq", 4, false, "at least once: a lease of 30 s; retries, dead tasks, delays to the second; no batch call; polls"},
-	{"watermill", inGo{watermillSystem{}, rig.Redis}, "watermill", 4, false, "at least once: a stream and its group; no backoff, delays, dead messages or dedupe of its own; what is acknowledged stays"},
-	{"river", inGo{riverSystem{}, rig.Postgres}, "river@1000", 8, false, "at least once, durable and transactional, on Postgres; its fsync is off here; finished jobs stay for a day"},
-	{"bullmq", nodeSystem("bullmq"), "bullmq", 4, false, "at least once: a lock of 30 s; retries, delays, priorities; finished jobs are removed; one thread"},
-	{"bee-queue", nodeSystem("bee-queue"), "bee-queue", 4, false, "at least once: stalled jobs come back after 5 to 10 s; retries, delays; no events, finished jobs are removed; one thread"},
-	{"sidekiq", sidekiqSystem{}, "sidekiq@25", 8, true, "at most once: a popped job is gone with its process; retries, delays of 5 s or so; one thread at a time"},
-	{"python", pythonSystem{}, "python", 8, true, "at most once: RPUSH and BLPOP; no ids, acknowledgements, retries or delays; one thread"},
-	{alone, inGo{tidemillSystem{}, rig.Redis}, alone, 1, false, "at least once, fenced by claim tokens: back after 6 s; retries, dead jobs, exact delays, priorities, dedupe by id"},
-	{"tidemill-metrics", inGo{tidemillSystem{metrics: true}, rig.Redis}, "tidemill-metrics", 1, true, "the same, every job measured, read each second"},
+	{"asynq", inGo{asynqSystem{}, rig.Redis}, "asynq", 4, false, false, "at least once: a lease of 30 s; retries, dead tasks, delays to the second; no batch call; polls"},
+	{"watermill", inGo{watermillSystem{}, rig.Redis}, "watermill", 4, false, true, "at least once: a stream and its group; no backoff, delays, dead messages or dedupe of its own; what is acknowledged stays"},
+	{"river", inGo{riverSystem{}, rig.Postgres}, "river@1000", 8, false, false, "at least once, durable and transactional, on Postgres; its fsync is off here; finished jobs stay for a day"},
+	{"bullmq", nodeSystem("bullmq"), "bullmq", 4, false, false, "at least once: a lock of 30 s; retries, delays, priorities; finished jobs are removed; one thread"},
+	{"bee-queue", nodeSystem("bee-queue"), "bee-queue", 4, false, false, "at least once: stalled jobs come back after 5 to 10 s; retries, delays; no events, finished jobs are removed; one thread"},
+	{"sidekiq", sidekiqSystem{}, "sidekiq@25", 8, true, false, "at most once: a popped job is gone with its process; retries, delays of 5 s or so; one thread at a time"},
+	{"python", pythonSystem{}, "python", 8, true, false, "at most once: RPUSH and BLPOP; no ids, acknowledgements, retries or delays; one thread"},
+	{alone, inGo{tidemillSystem{}, rig.Redis}, alone, 1, false, false, "at least once, fenced by claim tokens: back after 6 s; retries, dead jobs, exact delays, priorities, dedupe by id"},
+	{"tidemill-metrics", inGo{tidemillSystem{metrics: true}, rig.Redis}, "tidemill-metrics", 1, true, false, "the same, every job measured, read each second"},
 }
 
 // systemNames lists the known systems.
@@ -162,8 +164,8 @@ func shareOf(name string) int { return systems[slices.Index(systemNames(), name)
 // promiseOf is what becomes of its jobs.
 func promiseOf(name string) string { return systems[slices.Index(systemNames(), name)].promise }
 
-// doesBetterWithAll tells a system whose processes do better with all processors than with half of them, as measured here.
-func doesBetterWithAll(name string) bool { return name == "watermill" }
+// hasAll tells a system whose processes do better with all processors.
+func hasAll(name string) bool { return systems[slices.Index(systemNames(), name)].all }
 
 // labelOf is how a system is named unless told otherwise.
 func labelOf(name string) string { return systems[slices.Index(systemNames(), name)].label }

@@ -15,7 +15,7 @@ const (
 	// convoyShare is how many jobs travel together at least, where as many wait.
 	convoyShare = 4
 	// patience is for how long the answer to one of several small calls is looked for before this goroutine sleeps, and vainLooks
-	// how many times in a row to no purpose.
+	// how many times in a row to no purpose, until the pace turns.
 	patience  = 200 * time.Microsecond
 	vainLooks = 8
 	// sleepEvery is how often it sleeps all the same where the process has one processor: while it can run, Go looks at no other
@@ -34,7 +34,7 @@ type convoy struct {
 	under int                     // calls under way
 	jobs  int                     // in them
 	last  time.Time               // when the last answer came, or the convoy began
-	watch bool                    // answers are looked for before sleeping: Redis may have another processor
+	watch bool                    // answers are looked for before sleeping
 	vain  int                     // looks in a row that found none
 	one   bool                    // this process has one processor
 	slept time.Time               // when this goroutine last waited for one as others do
@@ -61,12 +61,15 @@ func (l *lanes) convoy(s *sharing) bool {
 
 func (c *convoy) begin(l *lanes, s *sharing) {
 	c.lanes, c.s, c.first, c.under, c.jobs, c.last, c.over = l, s, 0, 0, 0, time.Now(), false
-	c.watch, c.vain, c.slept = runtime.NumCPU() > 1, 0, c.last
-	c.one = runtime.GOMAXPROCS(0) == 1
+	c.slept, c.one = c.last, runtime.GOMAXPROCS(0) == 1
+	c.watches()
 	l.mu.Lock()
 	s.convoy = true
 	l.mu.Unlock()
 }
+
+// watches has answers looked for again, where Redis may have another processor.
+func (c *convoy) watches() { c.watch, c.vain = runtime.NumCPU() > 1, 0 }
 
 // next is the next call to send: nil where an answer is to be awaited first. Once nothing is under way, and nothing waits
 // (it has landed, too) or is to be sent here, it is over, and the connection is free again.
@@ -142,7 +145,9 @@ func (c *convoy) receive() error {
 	c.jobs -= len(call.items)
 	now := time.Now()
 	if err == nil {
-		c.pace.note(len(call.items), now.Sub(c.last))
+		if c.pace.note(len(call.items), now.Sub(c.last)) {
+			c.watches()
+		}
 		c.lanes.tell(c.s, call, outcomes, broker.Confirmed{}, nil)
 		runtime.Gosched() // those who were answered first: their next jobs travel together
 	} else {

@@ -28,10 +28,10 @@ const (
 	paceWorth, paceKeep = 1.25, 1.05
 )
 
-// note takes into account that so many jobs were answered, so long after those before them.
-func (p *pace) note(jobs int, took time.Duration) {
+// note takes into account that so many jobs were answered, so long after those before them. It is true where a stint ended.
+func (p *pace) note(jobs int, took time.Duration) bool {
 	if p.answers++; p.answers <= convoyCalls { // of calls of before
-		return
+		return false
 	}
 	p.jobs, p.busy = p.jobs+jobs, p.busy+min(took, pacePause)
 	long, least := paceTrial, trialAnswers
@@ -39,7 +39,7 @@ func (p *pace) note(jobs int, took time.Duration) {
 		long, least = paceHold, holdAnswers
 	}
 	if p.busy < long || p.answers < least {
-		return
+		return false
 	}
 	rate := &p.rates[way(p.large)]
 	if now := float64(p.jobs) / p.busy.Seconds(); p.trial && *rate > 0 { // a trial is short
@@ -56,6 +56,7 @@ func (p *pace) note(jobs int, took time.Duration) {
 		large = p.rates[way(false)] <= worth*p.rates[way(true)]
 	}
 	*p = pace{large: large, trial: !p.trial, rates: p.rates}
+	return true
 }
 
 func way(large bool) int {

@@ -63,4 +63,26 @@ func TestConvoyDoesNotWatchInVain(t *testing.T) {
 	if c.watch {
 		t.Error("it goes on")
 	}
+	if c.watches(); c.watch != (runtime.NumCPU() > 1) || c.vain != 0 {
+		t.Error("what was in vain before still counts")
+	}
+}
+
+// TestConvoyCallsAreBounded, however many wait.
+func TestConvoyCallsAreBounded(t *testing.T) {
+	for _, large := range []bool{false, true} {
+		c := &convoy{pace: pace{large: large}}
+		for _, n := range []int{1, 3, 20, 500, 2001, 100_000} {
+			if room := c.room(n); room < 1 || room > shareItems {
+				t.Errorf("large %v: of %d who wait %d travel together", large, n, room)
+			}
+		}
+	}
+}
+
+// TestConvoyThatIsOverSendsNothing, whoever waits.
+func TestConvoyThatIsOverSendsNothing(t *testing.T) {
+	if room := (&convoy{over: true}).room(20); room != 0 {
+		t.Errorf("%d travel", room)
+	}
 }
