@@ -2,6 +2,7 @@ package brokertest
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 
@@ -57,6 +58,23 @@ var enqueueCases = []testCase{
 		e.enqueue("dd", item(1, 0), item(2, 0)) // dead, scheduled
 		e.ack("s", jobs[2:])
 		e.enqueue("c", item(3, 0)) // gone, so it may come again
+	}},
+	{"enqueue/a counter that is no number begins anew", func(e *env) {
+		e.add(1, 2)
+		e.must(e.rdb.HSet(e.ctx, e.q.Fixed()[keys.Meta], "enqueued", "many").Err())
+		e.add(3, 5)
+		e.counts(5, 0, 0, 0, 0)
+		e.total("enqueued", 3)
+	}},
+	{"enqueue/a new lane finds meta of another type, also where there is nothing to add", func(e *env) {
+		e.add(1, 1) // and a wake token is there
+		e.must(e.rdb.Set(e.ctx, e.q.Fixed()[keys.Meta], "a string", 0).Err())
+		stamp := broker.Stamp{Producer: e.producer, Lane: 2, Seq: 1}
+		var wrong *broker.KeyTypeError
+		if _, err := e.b.Enqueue(e.ctx, e.q, stamp, []broker.Item{item(1, 0)}); !errors.As(err, &wrong) {
+			e.Fatalf("got %v, want a key of another type", err)
+		}
+		e.must(e.rdb.Del(e.ctx, e.q.Fixed()[keys.Meta]).Err())
 	}},
 	{"enqueue/of an id that comes twice in a call the first one counts", func(e *env) {
 		items := make([]broker.Item, 0, 1000)
