@@ -153,7 +153,7 @@ func (w *Worker) finishLocked(r *run, o outcome) {
 func (w *Worker) worthLocked(c *consumer) bool {
 	acks := len(c.done) + len(c.kept)
 	ahead := len(w.buffer) + w.wanted
-	return acks == 1 || acks >= ackBatch || w.running == 0 && ahead == 0 || w.config.Concurrency-w.running-ahead > 0 || ahead < w.pace.prefetch/2
+	return acks == 1 || acks >= ackBatch || w.running == 0 && ahead == 0 || w.freeLocked() > 0 || ahead < w.pace.prefetch/2
 }
 
 // failLocked hands a claim that ends other than in success to the settler.

@@ -210,6 +210,9 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 		}
 	}
 	w.startLocked()
+	if c.hints != o.hints && w.freeLocked() <= 0 {
+		w.waker.answered(c) // a token that waited for it is of no use here
+	}
 }
 
 // claimedLocked buffers a batch.

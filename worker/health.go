@@ -184,7 +184,7 @@ func ago(now, at time.Time) string { return now.Sub(at).Round(100 * time.Millise
 // last look is enough.
 func (w *Worker) watchLocked(now time.Time) {
 	due := false
-	if !w.stopping && !w.quiet && w.config.Concurrency-w.running-len(w.buffer)-w.wanted > 0 {
+	if !w.stopping && !w.quiet && w.freeLocked() > 0 {
 		for _, c := range w.consumers {
 			due = due || c.ready() && c.room() > 0
 		}

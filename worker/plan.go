@@ -59,6 +59,9 @@ func (p *pace) measure(now time.Time) int {
 	return p.prefetch
 }
 
+// freeLocked is how many slots nobody has or has reserved; below 0 where jobs were fetched ahead.
+func (w *Worker) freeLocked() int { return w.config.Concurrency - w.running - len(w.buffer) - w.wanted }
+
 // planLocked decides what a lane sends now: which acknowledgements, and how many jobs of which queue. Without anything
 // to send it answers how long to wait for acknowledgements to gather (0 = until woken).
 func (w *Worker) planLocked(lane int, now time.Time) ([]*order, time.Duration) {
@@ -93,7 +96,7 @@ func (w *Worker) sharesLocked(now time.Time) []int {
 	}
 	prefetch := w.pace.measure(now)
 	ahead := len(w.buffer) + w.wanted
-	free := w.config.Concurrency - w.running - ahead
+	free := w.freeLocked()
 	if free <= 0 && ahead >= prefetch/2 {
 		return nil
 	}

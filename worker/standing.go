@@ -39,7 +39,7 @@ func (a *watch) stand(active []*consumer, wake []bool) *order {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	free := min(w.config.Concurrency-w.running-len(w.buffer)-w.wanted, standingClaim, 1+w.pace.measure(now))
+	free := min(w.freeLocked(), standingClaim, 1+w.pace.measure(now))
 	if w.config.CrashLimit <= 2 || w.config.Strict && c != w.consumers[0] {
 		free = min(free, 1)
 	}
@@ -112,7 +112,7 @@ func (a *watch) popAndClaim(ctx context.Context, x *broker.Wait, o *order) (brok
 func (a *watch) used(ctx context.Context, c *consumer) {
 	w := a.w
 	w.mu.Lock()
-	more := c.maybe && (c.wanted > 0 || c.ready() && w.config.Concurrency-w.running-len(w.buffer)-w.wanted > 0)
+	more := c.maybe && (c.wanted > 0 || c.ready() && w.freeLocked() > 0)
 	if more { // it tells of a call that is yet to be answered, or made
 		select {
 		case <-a.retry.C(): // of a time before

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidemill/tidemill/internal/broker"
 	"github.com/tidemill/tidemill/internal/conn"
+	"github.com/tidemill/tidemill/internal/loop"
 )
 
 // What a standing claim took beyond the free slots goes back at once, and so does what is beyond a bound that its queue was
@@ -20,6 +21,7 @@ func TestStandingClaimIsTrimmed(t *testing.T) {
 	} {
 		d := newDispatcher(t, raw(), "letter", 3)
 		w, q := d.w, d.w.consumers[0]
+		w.waker = &waker{of: map[*consumer]*watch{q: {retry: loop.NewTrigger()}}}
 		w.config.Concurrency, w.executors = 4, 4
 		w.running, q.running, q.limit = c.running, c.running, c.limit
 		w.executors = w.config.Concurrency // none but those that run

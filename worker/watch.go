@@ -59,7 +59,7 @@ func (a *watch) Run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			if ok && !token.Due { // popped while the worker was told to stop
-				a.giveBack(a.w.base, active[token.Place])
+				a.giveBack(active[token.Place])
 			}
 			return nil
 		case conn.Closed(err): // recycled, or the process closed its client
@@ -158,7 +158,8 @@ func (a *watch) pop(ctx context.Context, active []*consumer, wake []bool, from *
 }
 
 // use takes a token: a due one arms the timer, a wake one makes a lane ask. One that can't be used goes back for another
-// worker; its queue is left out of calls until an exchange has told that nothing is left in it.
+// worker; its queue is left out of calls until an exchange has told that nothing is left in it. Where it is a claim for the
+// queue itself that has reserved the last slots, as after a heartbeat that told of the same jobs, its answer decides.
 func (a *watch) use(ctx context.Context, c *consumer, due bool) {
 	w := a.w
 	if due {
@@ -170,17 +171,33 @@ func (a *watch) use(ctx context.Context, c *consumer, due bool) {
 	case <-a.retry.C(): // of a time before the token
 	default:
 	}
-	useless := w.config.Concurrency-w.running-len(w.buffer)-w.wanted <= 0 || c.room() == 0 || c.paused || w.quiet || w.stopping
+	useless := a.uselessLocked(c)
+	claiming := c.wanted > 0
 	c.hint()
 	w.mu.Unlock()
-	if useless {
-		a.giveBack(ctx, c)
+	if !useless {
+		w.nudgeLane()
+	}
+	if !useless || claiming {
+		// The exchange that this causes, or that is under way, tells within a round trip whether to wait on the queue again.
+		// To pop without that queue meanwhile, and then once more, would cost three requests.
+		a.pause(ctx, 100*time.Millisecond)
+	}
+	if !useless {
 		return
 	}
-	w.nudgeLane()
-	// The exchange that this causes tells within a round trip whether to wait on the queue again. To pop without that
-	// queue meanwhile, and then once more, would cost three requests.
-	a.pause(ctx, 100*time.Millisecond)
+	w.mu.Lock()
+	useless = c.maybe && a.uselessLocked(c)
+	w.mu.Unlock()
+	if useless {
+		a.giveBack(c)
+	}
+}
+
+// uselessLocked tells whether this worker can do nothing with a queue's token.
+func (a *watch) uselessLocked(c *consumer) bool {
+	w := a.w
+	return w.freeLocked() <= 0 || c.room() == 0 || c.paused || w.quiet || w.stopping
 }
 
 const (
@@ -204,9 +221,9 @@ func (a *watch) gather(ctx context.Context) {
 	}
 }
 
-// giveBack leaves a wake token to another worker.
-func (a *watch) giveBack(ctx context.Context, c *consumer) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+// giveBack leaves a wake token to another worker, also where this one was told to stop meanwhile.
+func (a *watch) giveBack(c *consumer) {
+	ctx, cancel := context.WithTimeout(a.w.base, time.Second)
 	defer cancel()
 	if err := a.w.broker.Nudge(ctx, c.keys); err != nil {
 		a.w.outage.Event(a.w.log.Warn()).Err(err).Msg("giving back a wake token failed; a heartbeat makes up for it")

@@ -3,7 +3,10 @@ package worker
 import (
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/tidemill/tidemill/internal/broker"
 	"github.com/tidemill/tidemill/internal/conn"
 )
 
@@ -55,4 +58,61 @@ func TestTokenGivenBackIsWaitedFor(t *testing.T) {
 			t.Error("the queue is not waited on though it has no work")
 		}
 	})
+}
+
+// A heartbeat may tell of the jobs that a token stands for before the token arrives: the claim that it causes has all slots
+// reserved then. The token waits for that claim's answer, and is given back only if that leaves no slot free.
+func TestTokenWaitsForClaimUnderWay(t *testing.T) {
+	for running, name := range []string{"nothing found", "all slots taken"} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(e *env) {
+				w, err := New(e.connect(nil), NewMux(), Config{Concurrency: 1})
+				e.must(err)
+				w.base = e.ctx
+				line, err := w.conn.Line("blocking")
+				e.must(err)
+				defer line.Close()
+				w.waker = newWaker(e.ctx, w, []*conn.Line{line})
+				c := w.consumers[0]
+				c.active = true
+				c.hint() // by a heartbeat
+				given := false
+				nudge := script("nudge")
+				e.b.Delay(func(cmd string, args []string) time.Duration {
+					if nudge(cmd, args) {
+						given = true
+					}
+					return 0
+				})
+				call := e.plan(w)
+				var used sync.WaitGroup
+				used.Go(func() { w.waker.of[c].use(e.ctx, c, false) })
+				synctest.Wait()
+				from := time.Now()
+				w.mu.Lock()
+				w.running = running
+				w.mu.Unlock()
+				w.answered(e.ctx, 0, []*order{call}, make([]broker.Exchanged, 1), []error{nil})
+				if running == 0 { // the token asks for another look
+					w.answered(e.ctx, 0, []*order{e.plan(w)}, make([]broker.Exchanged, 1), []error{nil})
+				}
+				used.Wait()
+				if took := time.Since(from); given != (running > 0) || took >= 50*time.Millisecond {
+					t.Errorf("given back %v, after %v", given, took)
+				}
+			})
+		})
+	}
+}
+
+// plan answers the only queue's part of a lane's next round.
+func (e *env) plan(w *Worker) *order {
+	e.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	round, _ := w.planLocked(0, time.Now())
+	if len(round) != 1 {
+		e.Fatalf("planned %+v", round)
+	}
+	return round[0]
 }
