@@ -17,21 +17,22 @@ const (
 	loadTime  = 2 * time.Second
 )
 
-// oneByOne is how the capacity is measured to which a load refers; batched is the other way to enqueue, of systems that have a
-// batch call, and bestWay the rate of the one that carried more.
+// oneByOne is how the capacity is measured to which a load refers; batched and eights are other ways to enqueue, of systems that have
+// a batch call, and bestWay the rate of the one that carried most.
 const (
 	oneByOne = "32 callers "
 	batched  = "batch of 1000 "
+	eights   = "batch of 8 "
 	bestWay  = "better way, rate"
 )
 
-// measureMixed has a worker and a producer at once: with 32 callers, and in batches where the system has a batch call.
+// measureMixed has a worker and a producer at once: with 32 callers, and in large and small batches where the system has a batch call.
 func (b *bench) measureMixed(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 	out := []rig.Metric{{Name: bestWay, Unit: "jobs/s", Better: rig.Higher}}
 	for _, mode := range []struct {
 		name  string
-		batch bool
-	}{{oneByOne, false}, {batched, true}} {
+		batch int
+	}{{oneByOne, 0}, {batched, batchSize}, {eights, 8}} {
 		spec.Batch = mode.batch
 		metrics, err := beside(ctx, spec)
 		if unsupported(metrics, err) {
@@ -41,7 +42,7 @@ func (b *bench) measureMixed(ctx context.Context, spec stepSpec) ([]rig.Metric, 
 			return nil, err
 		}
 		rate, ok := valueOf(metrics, "rate")
-		if ok && !mode.batch {
+		if ok && mode.batch == 0 {
 			b.capacity[spec.Variant.Label] = rate
 		}
 		out[0].Value = max(out[0].Value, rate)

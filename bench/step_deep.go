@@ -58,7 +58,7 @@ func deepEnqueue(ctx context.Context, c client, spec stepSpec) ([]rig.Metric, er
 		return nil, err
 	}
 	began := time.Now()
-	if err := enqueueBatches(ctx, c, spec.N, 1, mainQueue); err != nil {
+	if err := enqueueBatches(ctx, c, spec.N, batchSize, 1, mainQueue); err != nil {
 		return nil, err
 	}
 	took := time.Since(began)

@@ -23,7 +23,7 @@ func fillStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric, er
 	}
 	defer c.Close()
 	// Without a batch call, one by one.
-	if err = enqueueBatches(ctx, c, spec.N, fillers, spec.queues()...); errors.Is(err, errors.ErrUnsupported) {
+	if err = enqueueBatches(ctx, c, spec.N, batchSize, fillers, spec.queues()...); errors.Is(err, errors.ErrUnsupported) {
 		err = enqueueMany(ctx, c, spec.N, producers, spec.queues()...)
 	}
 	if err != nil {

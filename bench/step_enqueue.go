@@ -24,7 +24,9 @@ func enqueueStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric,
 	}{
 		{"1 caller ", max(1, spec.N/10), func(ctx context.Context, c client, n int) error { return enqueueMany(ctx, c, n, 1, mainQueue) }},
 		{oneByOne, spec.N, func(ctx context.Context, c client, n int) error { return enqueueMany(ctx, c, n, producers, mainQueue) }},
-		{batched, spec.N, func(ctx context.Context, c client, n int) error { return enqueueBatches(ctx, c, n, 1, mainQueue) }},
+		{batched, spec.N, func(ctx context.Context, c client, n int) error {
+			return enqueueBatches(ctx, c, n, batchSize, 1, mainQueue)
+		}},
 	}
 	var out []rig.Metric
 	for _, m := range modes {
@@ -88,18 +90,18 @@ func enqueueMany(ctx context.Context, c client, n, goroutines int, queues ...str
 	return context.Cause(ctx)
 }
 
-// enqueueBatches enqueues jobs 0 to n-1 in batches from the given goroutines, to the queues in turn.
-func enqueueBatches(ctx context.Context, c client, n, goroutines int, queues ...string) error {
+// enqueueBatches enqueues jobs 0 to n-1, so many a call, from the given goroutines, to the queues in turn.
+func enqueueBatches(ctx context.Context, c client, n, size, goroutines int, queues ...string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range goroutines {
 		wg.Go(func() {
-			batch := make([]rig.Payload, 0, batchSize)
-			for b := int(next.Add(1)) - 1; b*batchSize < n && ctx.Err() == nil; b = int(next.Add(1)) - 1 {
+			batch := make([]rig.Payload, 0, size)
+			for b := int(next.Add(1)) - 1; b*size < n && ctx.Err() == nil; b = int(next.Add(1)) - 1 {
 				batch = batch[:0]
-				for i := b * batchSize; i < min(n, (b+1)*batchSize); i++ {
+				for i := b * size; i < min(n, (b+1)*size); i++ {
 					batch = append(batch, rig.NewPayload(i))
 				}
 				if err := c.EnqueueMany(ctx, queues[b%len(queues)], batch); err != nil {

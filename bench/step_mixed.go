@@ -115,8 +115,8 @@ func produceStep(ctx context.Context, sys adapter, spec stepSpec) ([]rig.Metric,
 	switch {
 	case spec.Rate > 0:
 		err = enqueueAt(ctx, c, spec.N, spec.Rate)
-	case spec.Batch:
-		err = enqueueBatches(ctx, c, spec.N, 1, mainQueue)
+	case spec.Batch > 0:
+		err = enqueueBatches(ctx, c, spec.N, spec.Batch, 1, mainQueue)
 	default:
 		err = enqueueMany(ctx, c, spec.N, producers, mainQueue)
 	}

@@ -97,11 +97,6 @@ const (
 // measureRecovery kills a worker that holds jobs beside one that has none, and takes the time until that one runs them. A
 // system that has not done so in time, or never will, gets a remark.
 func measureRecovery(ctx context.Context, spec stepSpec, patience time.Duration) ([]rig.Metric, error) {
-	if sys, _ := systemNamed(spec.Variant.System); sys != nil {
-		if l, ok := sys.(interface{ Loses() string }); ok && l.Loses() != "" {
-			return nil, rig.Remark(l.Loses())
-		}
-	}
 	spec.N, spec.Variant.Concurrency = held, held
 	holder, err := startStep(ctx, "hold", spec)
 	if err != nil {

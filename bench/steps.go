@@ -19,7 +19,7 @@ type stepSpec struct {
 	Procs   int           `json:"procs"`      // GOMAXPROCS, of what is in Go; 0 = Go's own choice
 	Queues  int           `json:"queues"`     // that hold the jobs; 0 is one
 	Handler time.Duration `json:"handler_ns"` // how long one takes beside counting
-	Batch   bool          `json:"batch"`      // produce in batches
+	Batch   int           `json:"batch"`      // jobs a call of the producer; 0 = one by one, from 32 callers
 	Rate    float64       `json:"rate"`       // produce so many a second; 0 is as fast as can be
 	Backlog int           `json:"backlog"`    // jobs that wait behind those that are measured
 	State   string        `json:"state"`      // in which to leave the jobs

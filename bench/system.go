@@ -53,7 +53,30 @@ func (g inGo) Command(ctx context.Context, step string, spec stepSpec) (*exec.Cm
 	return cmd, err
 }
 
+// Skips says why a measure is not taken of the system, or nothing where it is.
+func (g inGo) Skips(measure string) string {
+	if k, ok := g.adapter.(skipper); ok {
+		return k.Skips(measure)
+	}
+	return ""
+}
+
 func (g inGo) Missing() error { return rig.Available(g.server) }
+
+// skipper is a system, or an adapter, of which some measures are not taken.
+type skipper interface {
+	// Skips says why a measure is not taken, or nothing where it is.
+	Skips(measure string) string
+}
+
+// skipped is the remark in place of a measure that is not taken of a system, or nil.
+func skipped(system, measure string) error {
+	sys, _ := systemNamed(system)
+	if k, ok := sys.(skipper); ok && k.Skips(measure) != "" {
+		return rig.Remark(k.Skips(measure))
+	}
+	return nil
+}
 
 // client is the enqueuing side of a system. It is safe for concurrent use.
 type client interface {
@@ -111,7 +134,10 @@ var systems = []struct {
 	promise string
 }{
 	{"asynq", inGo{asynqSystem{}, rig.Redis}, "asynq", 4, false, false, "at least once: a lease of 30 s; retries, dead tasks, delays to the second; no batch call; polls"},
-	{"watermill", inGo{watermillSystem{}, rig.Redis}, "watermill", 4, false, true, "at least once: a stream and its group; no backoff, delays, dead messages or dedupe of its own; what is acknowledged stays"},
+	{"rmq", inGo{rmqSystem{}, rig.Redis}, "rmq@30", 8, false, false, "at least once where a cleaner runs beside it: back after a minute; no ids, retries, delays or dedupe; polls"},
+	{"gocraft", inGo{gocraftSystem{}, rig.Redis}, "gocraft@30", 8, false, false, "at least once: back after up to 10 minutes; retries, dead jobs, delays to the second; no batch call; polls"},
+	{"machinery", inGo{machinerySystem{}, rig.Redis}, "machinery@10", 8, true, false, "at most once: a popped task is gone with its process; retries; no results kept here; no batch call"},
+	{"watermill", inGo{watermillSystem{}, rig.Redis}, "watermill", 8, false, true, "at least once: a stream and its group; no backoff, delays, dead messages or dedupe of its own; what is acknowledged stays"},
 	{"river", inGo{riverSystem{}, rig.Postgres}, "river@1000", 8, false, false, "at least once, durable and transactional, on Postgres; its fsync is off here; finished jobs stay for a day"},
 	{"bullmq", nodeSystem("bullmq"), "bullmq", 4, false, false, "at least once: a lock of 30 s; retries, delays, priorities; finished jobs are removed; one thread"},
 	{"bee-queue", nodeSystem("bee-queue"), "bee-queue", 4, false, false, "at least once: stalled jobs come back after 5 to 10 s; retries, delays; no events, finished jobs are removed; one thread"},
@@ -143,11 +169,8 @@ func availableSystems(all bool) (names, remarks []string) {
 		}
 		names = append(names, s.label)
 	}
-	return names, append(remarks, notHere)
+	return names, remarks
 }
-
-// notHere are systems that could not be had.
-const notHere = "left out: rmq, gocraft/work, machinery: the Go module proxy that this was written with does not serve them"
 
 // systemNamed finds a system.
 func systemNamed(name string) (system, bool) {

@@ -44,5 +44,11 @@ func (pythonSystem) Missing() error {
 	return err
 }
 
-// Loses says what becomes of a killed worker's jobs.
-func (pythonSystem) Loses() string { return "what it has popped is gone when it is killed" }
+// Skips says what it cannot do.
+func (pythonSystem) Skips(measure string) string {
+	switch measure {
+	case "recovery":
+		return "what it has popped is gone when it is killed"
+	}
+	return ""
+}

@@ -42,7 +42,11 @@ func (sidekiqSystem) Missing() error {
 	return err
 }
 
-// Loses says what becomes of a killed worker's jobs.
-func (sidekiqSystem) Loses() string {
-	return "what it has popped is gone when it is killed (not with Sidekiq Pro)"
+// Skips says what it cannot do.
+func (sidekiqSystem) Skips(measure string) string {
+	switch measure {
+	case "recovery":
+		return "what it has popped is gone when it is killed (not with Sidekiq Pro)"
+	}
+	return ""
 }
