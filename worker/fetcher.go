@@ -210,7 +210,7 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 		}
 	}
 	w.startLocked()
-	if c.hints != o.hints && w.freeLocked() <= 0 {
+	if c.hints != o.hints && o.call.Want > 0 && c.wanted == 0 && w.uselessLocked(c) {
 		w.waker.answered(c) // a token that waited for it is of no use here
 	}
 }

@@ -171,7 +171,7 @@ func (a *watch) use(ctx context.Context, c *consumer, due bool) {
 	case <-a.retry.C(): // of a time before the token
 	default:
 	}
-	useless := a.uselessLocked(c)
+	useless := w.uselessLocked(c)
 	claiming := c.wanted > 0
 	c.hint()
 	w.mu.Unlock()
@@ -187,7 +187,7 @@ func (a *watch) use(ctx context.Context, c *consumer, due bool) {
 		return
 	}
 	w.mu.Lock()
-	useless = c.maybe && a.uselessLocked(c)
+	useless = c.maybe && (w.uselessLocked(c) || !c.ready() || ctx.Err() != nil)
 	w.mu.Unlock()
 	if useless {
 		a.giveBack(c)
@@ -195,8 +195,7 @@ func (a *watch) use(ctx context.Context, c *consumer, due bool) {
 }
 
 // uselessLocked tells whether this worker can do nothing with a queue's token.
-func (a *watch) uselessLocked(c *consumer) bool {
-	w := a.w
+func (w *Worker) uselessLocked(c *consumer) bool {
 	return w.freeLocked() <= 0 || c.room() == 0 || c.paused || w.quiet || w.stopping
 }
 

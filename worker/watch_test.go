@@ -61,43 +61,53 @@ func TestTokenGivenBackIsWaitedFor(t *testing.T) {
 }
 
 // A heartbeat may tell of the jobs that a token stands for before the token arrives: the claim that it causes has all slots
-// reserved then. The token waits for that claim's answer, and is given back only if that leaves no slot free.
+// reserved then. The token waits for that claim's answer, and is given back only if that leaves nothing that it can be used for.
 func TestTokenWaitsForClaimUnderWay(t *testing.T) {
-	for running, name := range []string{"nothing found", "all slots taken"} {
+	for name, c := range map[string]struct {
+		limit, running int
+		lost, given    bool
+	}{
+		"nothing found":                {},
+		"all slots taken":              {running: 1, given: true},
+		"all of the queue's own taken": {limit: 1, running: 1, given: true},
+		"the session is lost":          {lost: true, given: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(e *env) {
-				w, err := New(e.connect(nil), NewMux(), Config{Concurrency: 1})
+				w, err := New(e.connect(nil), NewMux(), Config{Concurrency: 1 + 9*c.limit, Queues: []Queue{{Name: "default", Concurrency: c.limit}}})
 				e.must(err)
 				w.base = e.ctx
 				line, err := w.conn.Line("blocking")
 				e.must(err)
 				defer line.Close()
 				w.waker = newWaker(e.ctx, w, []*conn.Line{line})
-				c := w.consumers[0]
-				c.active = true
-				c.hint() // by a heartbeat
+				q := w.consumers[0]
+				q.active = true
+				q.hint() // by a heartbeat
 				given := false
 				nudge := script("nudge")
 				e.b.Delay(func(cmd string, args []string) time.Duration {
-					if nudge(cmd, args) {
-						given = true
-					}
+					given = given || nudge(cmd, args)
 					return 0
 				})
 				call := e.plan(w)
 				var used sync.WaitGroup
-				used.Go(func() { w.waker.of[c].use(e.ctx, c, false) })
+				used.Go(func() { w.waker.of[q].use(e.ctx, q, false) })
 				synctest.Wait()
 				from := time.Now()
 				w.mu.Lock()
-				w.running = running
+				w.running, q.running = c.running, c.running
+				if c.lost {
+					q.active = false
+				}
 				w.mu.Unlock()
-				w.answered(e.ctx, 0, []*order{call}, make([]broker.Exchanged, 1), []error{nil})
-				if running == 0 { // the token asks for another look
-					w.answered(e.ctx, 0, []*order{e.plan(w)}, make([]broker.Exchanged, 1), []error{nil})
+				answer := func(o *order) { w.answered(e.ctx, 0, []*order{o}, make([]broker.Exchanged, 1), []error{nil}) }
+				answer(call)
+				if !c.given { // the token asks for another look
+					answer(e.plan(w))
 				}
 				used.Wait()
-				if took := time.Since(from); given != (running > 0) || took >= 50*time.Millisecond {
+				if took := time.Since(from); given != c.given || took >= 50*time.Millisecond && !c.lost {
 					t.Errorf("given back %v, after %v", given, took)
 				}
 			})

@@ -64,14 +64,10 @@ func TestProxyBlackHoleForNewConnections(t *testing.T) {
 	if err := fresh.Ping(ctx).Err(); err == nil || !strings.Contains(err.Error(), "timeout") {
 		t.Errorf("a new connection: %v", err)
 	}
-	if p.Connections() < 2 { // the server's sides stay open: nobody has told them
-		t.Errorf("%d connections", p.Connections())
-	}
+	WaitFor(t, soon, func() bool { return p.Connections() >= 2 }, "the server's sides, which nobody has told")
 	heal()
 	heal() // harmless
-	if err := fresh.Ping(ctx).Err(); err != nil {
-		t.Error(err)
-	}
+	WaitFor(t, soon, func() bool { return fresh.Ping(ctx).Err() == nil }, "a new connection to answer")
 	WaitFor(t, soon, func() bool { return p.Connections() == 1 }, "the abandoned connections to end")
 }
 
