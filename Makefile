@@ -93,7 +93,7 @@ bench: redis ## side by side with other queues, in under 30 minutes: tables, and
 	cd bench && $(GO) run . -doc ../docs
 
 bench-full: redis ## every system, every curve and a backlog of 10 million (5 GB of memory), for some hours; docs/benchmarks.md
-	cd bench && $(GO) run . -systems all -curves all -backlog 10000000 -within 0 -doc ../docs
+	cd bench && $(GO) run -tags machinery . -systems all -curves all -backlog 10000000 -within 0 -doc ../docs
 
 bench-pubsub: redis ## pub/sub side by side with other systems, in under 5 minutes, tables at the end
 	cd bench && $(GO) run ./pubsub

@@ -1,3 +1,5 @@
+//go:build machinery
+
 package main
 
 import (
@@ -18,6 +20,11 @@ import (
 
 	"github.com/tidemill/tidemill/bench/internal/rig"
 )
+
+func init() {
+	systems = append(systems, entry{"machinery", inGo{machinerySystem{}, rig.Redis}, "machinery@10", 8, true, false,
+		"at most once: a popped task is gone with its process; retries; no results kept here; no batch call"})
+}
 
 // machinerySystem measures github.com/RichardKnop/machinery without a result backend, as it is fastest so.
 type machinerySystem struct{}
