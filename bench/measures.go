@@ -187,8 +187,8 @@ func measureHandlers(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 	return out, nil
 }
 
-// leastRuns is how many there are however long they take: of fewer a median and its ends say little.
-const leastRuns = 3
+// leastRuns is how many there are however long they take, if as many are asked for: of fewer a median and its ends say little.
+const leastRuns = 5
 
 // fewest is the least -n.
 const fewest = 100
@@ -197,12 +197,12 @@ const fewest = 100
 func (b *bench) plan() rig.Plan {
 	c := b.config
 	own := b.usualVariant(alone).Label
-	p := rig.Plan{Runs: c.Runs, Within: c.Within, AtLeast: leastRuns, Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
+	p := rig.Plan{Runs: c.Runs, Within: c.Within, AtLeast: min(c.Runs, leastRuns), Config: c, JSON: c.JSON, Remarks: c.Remarks, Own: own, Versions: make(map[string]string)}
 	p.Versions["go-redis"] = rig.ModuleVersion("github.com/redis/go-redis/v9")
 	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d, go-redis %s", c.N, c.Samples, p.Versions["go-redis"]))
 	p.Shrink = func(part float64) string {
 		b.N = max(fewest, int(part*float64(b.N)))
-		return fmt.Sprintf("the machine was slow: runs after the first with n=%d, so that there are %d", b.N, leastRuns)
+		return fmt.Sprintf("the machine was slow: runs after the first with n=%d, so that there are %d", b.N, min(c.Runs, leastRuns))
 	}
 	for _, v := range c.Variants {
 		sys, _ := systemNamed(v.System)
