@@ -72,7 +72,7 @@ func TestParseFlagsReportsEveryFault(t *testing.T) {
 func TestShares(t *testing.T) {
 	b := newBench(config{N: 3200, Variants: []variant{{System: "asynq", Concurrency: 7, Label: "asynq@7"}}})
 	for system, want := range map[string]stepSpec{
-		"asynq": {N: 400, Variant: b.Variants[0]},
+		"asynq": {N: 800, Variant: b.Variants[0]},
 		"river": {N: 200, Variant: variant{System: "river", Concurrency: 1000, Label: "river@1000"}},
 		alone:   {N: 3200, Variant: variant{System: alone, Concurrency: 7, Label: alone}},
 	} {
@@ -120,8 +120,8 @@ func TestShrink(t *testing.T) {
 	if remark := p.Shrink(0.25); b.N != 50_000 || !strings.Contains(remark, "n=50000") {
 		t.Errorf("a quarter of 200,000: n=%d, %q", b.N, remark)
 	}
-	if got := b.spec(b.Variants[0], rig.Broker{}).N; got != 6_250 {
-		t.Errorf("asynq gets %d jobs, want an eighth of n", got)
+	if got := b.spec(b.Variants[0], rig.Broker{}).N; got != 12_500 {
+		t.Errorf("asynq gets %d jobs, want a quarter of n", got)
 	}
 }
 

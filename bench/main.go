@@ -76,7 +76,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	curveList := fs.String("curves", "asynq,"+alone, "systems whose curves to take, or all that are measured")
 	fs.IntVar(&cfg.Concurrency, "concurrency", 100, "handlers at once, where a system names none of its own")
 	fs.IntVar(&cfg.Procs, "procs", max(1, runtime.GOMAXPROCS(0)/2), "GOMAXPROCS of each process in Go but Watermill's, as server, worker and producer share the machine; 0 leaves it to Go")
-	fs.IntVar(&cfg.N, "n", 200_000, "jobs for what counts jobs a second; the slower systems get an eighth or a sixteenth of them")
+	fs.IntVar(&cfg.N, "n", 200_000, "jobs for what counts jobs a second; the slower systems get a quarter to a sixteenth of them")
 	fs.IntVar(&cfg.Samples, "samples", 200, "samples for latency and delayed")
 	fs.IntVar(&cfg.Runs, "runs", 5, "runs of everything, interleaved")
 	fs.DurationVar(&cfg.Idle, "idle", 10*time.Second, "how long to watch the idle worker")

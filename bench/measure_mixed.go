@@ -23,7 +23,7 @@ const (
 	oneByOne = "32 callers "
 	batched  = "batch of 1000 "
 	eights   = "batch of 8 "
-	bestWay  = "better way, rate"
+	bestWay  = "best way, rate"
 )
 
 // measureMixed has a worker and a producer at once: with 32 callers, and in large and small batches where the system has a batch call.

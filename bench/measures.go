@@ -15,7 +15,7 @@ func (b *bench) measures() []rig.Measure {
 	c, labels := b.config, b.labels()
 	all := []rig.Measure{
 		{Name: "drain", Columns: labels, Limit: c.perJob(), Run: b.each(measureDrain)},
-		{Name: "mixed", Columns: labels, Limit: 2 * c.perJob(), Run: b.each(b.measureMixed)},
+		{Name: "mixed", Columns: labels, Limit: 3 * c.perJob(), Run: b.each(b.measureMixed)},
 		{Name: "handlers", Columns: labels, Limit: 2 * c.perJob(), Run: b.each(measureHandlers)},
 		{Name: "latency", Columns: labels, Limit: c.perSample(), Run: b.each(oneStep("latency"))},
 		{Name: "load", Columns: labels, Limit: c.perJob(), Run: b.each(b.measureLoad(usualLoad))},

@@ -136,9 +136,9 @@ type entry struct {
 // systems lists the systems in the order of the table. A new one is a file and a line here; one that drags in much is behind a
 // build tag, and adds its line itself (system_machinery.go).
 var systems = []entry{
-	{"asynq", inGo{asynqSystem{}, rig.Redis}, "asynq", 8, false, false, "at least once: a lease of 30 s; retries, dead tasks, delays to the second; no batch call; polls"},
-	{"rmq", inGo{rmqSystem{}, rig.Redis}, "rmq@30", 8, false, false, "at least once where a cleaner runs beside it: back after a minute; no ids, retries, delays or dedupe; polls"},
-	{"gocraft", inGo{gocraftSystem{}, rig.Redis}, "gocraft@30", 8, false, false, "at least once: back after up to 10 minutes; retries, dead jobs, delays to the second; no batch call; polls"},
+	{"asynq", inGo{asynqSystem{}, rig.Redis}, "asynq", 4, false, false, "at least once: a lease of 30 s; retries, dead tasks, delays to the second; no batch call; polls"},
+	{"rmq", inGo{rmqSystem{}, rig.Redis}, "rmq@30", 8, false, false, "at least once where a cleaner runs beside it: back after a minute; no ids, backoff, delays or dedupe; polls"},
+	{"gocraft", inGo{gocraftSystem{}, rig.Redis}, "gocraft@30", 4, false, false, "at least once: back after up to 10 minutes; retries, dead jobs, delays to the second; no batch call; polls"},
 	{"watermill", inGo{watermillSystem{}, rig.Redis}, "watermill", 8, false, true, "at least once: a stream and its group; no backoff, delays, dead messages or dedupe of its own; what is acknowledged stays"},
 	{"river", inGo{riverSystem{}, rig.Postgres}, "river@1000", 16, false, false, "at least once, durable and transactional, on Postgres; its fsync is off here; finished jobs stay for a day"},
 	{"bullmq", nodeSystem("bullmq"), "bullmq", 8, false, false, "at least once: a lock of 30 s; retries, delays, priorities; finished jobs are removed; one thread"},

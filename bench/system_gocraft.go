@@ -88,8 +88,9 @@ func (gocraftClient) EnqueueMany(context.Context, string, []rig.Payload) error {
 func (g gocraftClient) Backlog(_ context.Context, queue string) (b backlog, err error) {
 	conn := g.pool.Get()
 	defer conn.Close()
-	commands := [][]any{{"LLEN", "work:jobs:" + queue}, {"GET", "work:jobs:" + queue + ":lock"},
-		{"ZCARD", "work:scheduled"}, {"ZCARD", "work:retry"}, {"ZCARD", "work:dead"}}
+	const space = gocraftSpace + ":"
+	commands := [][]any{{"LLEN", space + "jobs:" + queue}, {"GET", space + "jobs:" + queue + ":lock"},
+		{"ZCARD", space + "scheduled"}, {"ZCARD", space + "retry"}, {"ZCARD", space + "dead"}}
 	for _, c := range commands {
 		if err := conn.Send(c[0].(string), c[1:]...); err != nil {
 			return b, err

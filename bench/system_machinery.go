@@ -37,7 +37,7 @@ func (machinerySystem) Skips(measure string) string {
 	case "recovery":
 		return "what it has popped is gone when it is killed"
 	case "delayed":
-		return "its worker runs two delayed tasks a second, the newest first"
+		return "by default its worker runs two delayed tasks a second, the newest first"
 	}
 	return ""
 }
@@ -74,6 +74,12 @@ func (machinerySystem) Work(ctx context.Context, spec workSpec, handle func(rig.
 			return err
 		}
 		w := server.NewWorker("bench", spec.Concurrency)
+		w.SetErrorHandler(func(err error) {
+			select {
+			case ended <- err:
+			default: // one is enough
+			}
+		})
 		w.LaunchAsync(ended)
 		defer w.Quit()
 	}

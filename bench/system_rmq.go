@@ -19,9 +19,8 @@ type rmqSystem struct{}
 const (
 	// rmqPoll is how long a worker pauses after each batch that it has fetched, empty or not.
 	rmqPoll = time.Millisecond
-	// rmqAhead is how many jobs a worker holds at most for each that it runs at once: each acknowledgement looks through what is
-	// held.
-	rmqAhead = 10
+	// rmqAhead is how many jobs a worker holds at most beside those that run: each acknowledgement looks through what is held.
+	rmqAhead = 270
 	// rmqClean is how often a worker looks for dead ones, of which one is known by a heartbeat that is silent for a minute.
 	rmqClean = time.Second
 )
@@ -30,7 +29,7 @@ func (rmqSystem) Module() string { return "github.com/adjust/rmq/v5" }
 
 // Open makes a connection of rmq's, which sends a heartbeat each second.
 func (rmqSystem) Open(_ context.Context, b rig.Broker) (client, error) {
-	rdb := redis.NewClient(&redis.Options{Addr: b.Addr})
+	rdb := redis.NewClient(&redis.Options{Addr: b.Addr, PoolSize: producers})
 	conn, err := rmq.OpenConnectionWithRedisClient("producer", rdb, nil)
 	return &rmqClient{conn: conn, rdb: rdb}, err
 }
@@ -38,17 +37,17 @@ func (rmqSystem) Open(_ context.Context, b rig.Broker) (client, error) {
 func (rmqSystem) Work(ctx context.Context, spec workSpec, handle func(rig.Payload)) error {
 	rdb := redis.NewClient(&redis.Options{Addr: spec.Broker.Addr, PoolSize: spec.Concurrency + 10})
 	defer rdb.Close()
-	conn, err := rmq.OpenConnectionWithRedisClient("worker", rdb, nil)
+	faults := make(chan error, 1) // the first is enough
+	conn, err := rmq.OpenConnectionWithRedisClient("worker", rdb, faults)
 	if err != nil {
 		return err
 	}
-	faults := make(chan error, 1)
 	for _, name := range spec.Queues {
 		q, err := conn.OpenQueue(name)
 		if err != nil {
 			return err
 		}
-		if err := q.StartConsuming(int64(rmqAhead*spec.Concurrency), rmqPoll); err != nil {
+		if err := q.StartConsuming(int64(spec.Concurrency+rmqAhead), rmqPoll); err != nil {
 			return err
 		}
 		for range spec.Concurrency {

@@ -50,7 +50,7 @@ export async function produce({ open, connection, spec, queue, usage, producers,
   const start = await usage();
   const began = performance.now();
   if (spec.rate > 0) await enqueueAt(client, queue, spec.n, spec.rate, producers);
-  else if (spec.batch) await enqueueBatches(client, spec.n);
+  else if (spec.batch > 0) await enqueueBatches(client, spec.n, spec.batch);
   else await enqueueMany(client, spec.n, producers);
   const took = performance.now() - began;
   const end = await usage();

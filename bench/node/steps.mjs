@@ -27,10 +27,10 @@ async function enqueueMany(client, n, callers, delay = 0) {
   await Promise.all(Array.from({ length: callers }, caller));
 }
 
-// enqueueBatches enqueues them in batches, from one caller.
-async function enqueueBatches(client, n) {
-  for (let i = 0; i < n; i += batchSize) {
-    const batch = Array.from({ length: Math.min(batchSize, n - i) }, (_, j) => payload(i + j));
+// enqueueBatches enqueues them so many a call, from one caller.
+async function enqueueBatches(client, n, size = batchSize) {
+  for (let i = 0; i < n; i += size) {
+    const batch = Array.from({ length: Math.min(size, n - i) }, (_, j) => payload(i + j));
     await client.enqueueMany(mainQueue, batch);
   }
 }

@@ -112,9 +112,9 @@ async def enqueue_many(client, n, callers):
     await asyncio.gather(*(caller() for _ in range(callers)))
 
 
-async def enqueue_batches(client, n):
-    for i in range(0, n, BATCH):
-        await client.rpush(QUEUE, *(payload(j) for j in range(i, min(n, i + BATCH))))
+async def enqueue_batches(client, n, size=BATCH):
+    for i in range(0, n, size):
+        await client.rpush(QUEUE, *(payload(j) for j in range(i, min(n, i + size))))
 
 
 async def enqueue_at(client, n, rate):
@@ -223,7 +223,7 @@ async def produce():
     if spec["rate"] > 0:
         await enqueue_at(client, N, spec["rate"])
     else:
-        await (enqueue_batches(client, N) if spec["batch"] else enqueue_many(client, N, PRODUCERS))
+        await (enqueue_batches(client, N, spec["batch"]) if spec["batch"] > 0 else enqueue_many(client, N, PRODUCERS))
     took = time.perf_counter() - began
     return [metric("sent", "jobs/s", "higher", N / took), *per_job(start, await usage(client), N)]
 

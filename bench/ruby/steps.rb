@@ -109,8 +109,8 @@ def enqueue_many(n, callers)
   Array.new(callers) { Thread.new { while (i = numbers.pop) do push(payload(i)) end } }.each(&:join)
 end
 
-def enqueue_batches(n)
-  (0...n).each_slice(BATCH) { |is| Sidekiq::Client.push_bulk("class" => BenchJob, "queue" => QUEUE, "args" => is.map { |i| [payload(i)] }) }
+def enqueue_batches(n, size = BATCH)
+  (0...n).each_slice(size) { |is| Sidekiq::Client.push_bulk("class" => BenchJob, "queue" => QUEUE, "args" => is.map { |i| [payload(i)] }) }
 end
 
 def enqueue_at(n, rate)
@@ -245,7 +245,7 @@ def produce
   from = usage
   began = clock
   if SPEC["rate"].positive? then enqueue_at(N, SPEC["rate"])
-  elsif SPEC["batch"] then enqueue_batches(N)
+  elsif SPEC["batch"].positive? then enqueue_batches(N, SPEC["batch"])
   else enqueue_many(N, PRODUCERS)
   end
   took = clock - began
