@@ -136,7 +136,7 @@ func TestConvoyLeavesAServerThatDoesNotServe(t *testing.T) {
 		release, errs := crowd(t, c, p, 20, always(t.Context()))
 		hold := p.HoldReply(redistest.Once(scripts))
 		defer hold()
-		if err := direct.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+		if err := direct.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 			t.Fatal(err)
 		}
 		m := redistest.NewMonitor(t, srv)
@@ -147,7 +147,7 @@ func TestConvoyLeavesAServerThatDoesNotServe(t *testing.T) {
 		}
 		hold()
 		redistest.WaitFor(t, soon, func() bool { return !c.InConvoy("default") }, "the convoy to be over")
-		if err := direct.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+		if err := direct.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 			t.Fatal(err)
 		}
 		expectAll(t, errs, 21)
