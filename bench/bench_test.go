@@ -120,6 +120,9 @@ func TestShrink(t *testing.T) {
 	if remark := p.Shrink(0.25); b.N != 50_000 || !strings.Contains(remark, "n=50000") {
 		t.Errorf("a quarter of 200,000: n=%d, %q", b.N, remark)
 	}
+	if p.Shrink(0.1); b.N != 50_000 {
+		t.Errorf("n=%d, want no fewer than a quarter however slow the machine is", b.N)
+	}
 	if got := b.spec(b.Variants[0], rig.Broker{}).N; got != 12_500 {
 		t.Errorf("asynq gets %d jobs, want a quarter of n", got)
 	}

@@ -188,7 +188,10 @@ func measureHandlers(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 }
 
 // leastRuns is how many there are however long they take, if as many are asked for: of fewer a median and its ends say little.
-const leastRuns = 5
+const leastRuns = 3
+
+// shrinkMost divides -n on a slow machine at most: the first poll of a system that polls must not decide its rate.
+const shrinkMost = 4
 
 // fewest is the least -n.
 const fewest = 100
@@ -201,7 +204,7 @@ func (b *bench) plan() rig.Plan {
 	p.Versions["go-redis"] = rig.ModuleVersion("github.com/redis/go-redis/v9")
 	p.Header = append(p.Header, fmt.Sprintf("n=%d samples=%d, go-redis %s", c.N, c.Samples, p.Versions["go-redis"]))
 	p.Shrink = func(part float64) string {
-		b.N = max(fewest, int(part*float64(b.N)))
+		b.N = max(fewest, c.N/shrinkMost, int(part*float64(b.N)))
 		return fmt.Sprintf("the machine was slow: runs after the first with n=%d, so that there are %d", b.N, min(c.Runs, leastRuns))
 	}
 	for _, v := range c.Variants {
