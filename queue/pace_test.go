@@ -71,3 +71,12 @@ func TestPaceIsNotMisledByAPause(t *testing.T) {
 		t.Errorf("small for %.3f of the time", share)
 	}
 }
+
+// TestPaceIsNotMisledByItsBeginning: small calls were slow while all was cold, and large ones when their trial came.
+func TestPaceIsNotMisledByItsBeginning(t *testing.T) {
+	var p pace
+	p.run(60*time.Millisecond, 200_000, 120_000)
+	if share := p.run(time.Second, 140_000, 230_000); share < 0.8 {
+		t.Errorf("small for %.3f of the time", share)
+	}
+}
