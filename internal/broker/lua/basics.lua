@@ -3,9 +3,8 @@
 local call, pcall = redis.call, redis.pcall
 local byte, char, sub, format, min, max, floor = string.byte, string.char, string.sub, string.format, math.min, math.max, math.floor
 local PRODUCERS, META -- which keys these are each script says
-local NOBODY = string.rep('\0', 16) -- the id of no job
+local NOBODY = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' -- the id of no job
 local STEP = 1000 -- values in one unpack: some servers fail at a few thousand
-
 
 -- basics makes the functions. Redis runs a script's whole text at each call, and each function in it is made anew: enqueue makes
 -- these only where it needs one.

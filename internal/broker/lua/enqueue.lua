@@ -14,7 +14,7 @@ JOBS, PRODUCERS, WAKE, META, SCHEDULED, DUE = unpack(KEYS, 1, 6)
 local time = call('TIME')
 local now_us = time[1] .. sub('000000', #time[2] + 1) .. time[2]
 local ms = sub(now_us, 1, -4)
-local now = tonumber(ms)
+local now -- ms, where it is needed
 local field, seq, recorded = ARGV[1] .. ARGV[2], ARGV[3], nil
 if ARGV[1] ~= '' then
   if not string.find(seq, '^%d+$') then
@@ -23,10 +23,10 @@ if ARGV[1] ~= '' then
   recorded = pcall('HGET', PRODUCERS, field)
   if recorded then
     if recorded.err then return basics().wrong(PRODUCERS, recorded.err) end
-    local last = tonumber(string.match(recorded, '^%d+'))
-    if tonumber(seq) == last then
+    local last, this = tonumber(string.match(recorded, '^%d+')), tonumber(seq)
+    if this == last then
       return {now_us, string.match(recorded, '^%d+ %d+ (.*)$')}
-    elseif tonumber(seq) < last then
+    elseif this < last then
       return basics().stale(last)
     end
   end
@@ -38,7 +38,7 @@ if n < 1 or n > STEP or #packed ~= 16 * n then
 end
 local dues
 if ARGV[5] ~= '' then
-  dues = {}
+  dues, now = {}, tonumber(ms)
   local from = sub(now_us, -3) == '000' and now or now + 1 -- nothing that was put off starts before its time
   for due in string.gmatch(ARGV[5], '[^,]+') do
     local at = tonumber(due)
@@ -106,7 +106,7 @@ end
 
 -- The first write. It could grow: a full Redis refuses it, with nothing moved, and lets the rest run behind it.
 local created = m / 2
-local counted = m > 0 and pcall('HINCRBY', META, 'enqueued', m == 2 and '1' or created) -- making text of a number is dear
+local counted = m > 0 and pcall('HINCRBY', META, 'enqueued', created < 10 and sub('123456789', created, created) or created) -- making text of a number is dear
 if type(counted) == 'table' then -- one that is no number (a foreign hand) begins anew; what else it was stops this too
   counted = pcall('HSET', META, 'enqueued', created)
   if type(counted) == 'table' then return basics().wrong(META, counted.err) end
@@ -181,7 +181,7 @@ if words then
   outcomes = table.concat(words)
 end
 if ARGV[1] ~= '' then
-  if not recorded then basics().admit(now) end
+  if not recorded then basics().admit(tonumber(ms)) end
   local r = pcall('HSET', PRODUCERS, field, seq .. ' ' .. ms .. ' ' .. outcomes)
   -- Where nothing was created a full Redis is no reason to fail; one that became a replica may not know what it has.
   if type(r) == 'table' and (created > 0 or string.find(r.err, 'READONLY', 1, true)) then
