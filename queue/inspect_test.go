@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"testing"
 	"time"
@@ -146,8 +145,8 @@ func TestKilledWorkerIsNotAlive(t *testing.T) {
 
 // TestReadsFromReplica: inspection works on a replica, which takes no write, and verbs go to the primary.
 func TestReadsFromReplica(t *testing.T) {
-	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
-		replica := redistest.Server(t, redistest.WithConfig("replicaof 127.0.0.1 "+port(srv)))
+	redistest.EachReplicated(t, 1, func(t *testing.T, all []*redisserver.Server) {
+		srv, replica := all[0], all[1]
 		c := open(t, srv.URL()+"?read_from=replica&replica="+replica.Addr())
 		direct := open(t, srv.URL())
 		finish := stage(t, direct)
@@ -178,13 +177,7 @@ func TestReadsFromReplica(t *testing.T) {
 		if r, err := c.CancelMany(t.Context(), "q", queue.Bulk{ListOptions: queue.ListOptions{State: queue.Ready}}); err != nil || r.Done != 1 {
 			t.Errorf("%+v, %v", r, err)
 		}
-	}, redistest.WithConfig("repl-diskless-sync-delay 0"))
+	})
 }
 
 func redisZ(member string, score float64) redis.Z { return redis.Z{Member: member, Score: score} }
-
-// port is the port of a server's address.
-func port(srv *redisserver.Server) string {
-	_, port, _ := net.SplitHostPort(srv.Addr())
-	return port
-}
