@@ -8,7 +8,6 @@ import "time"
 type pace struct {
 	large   bool          // calls are large now
 	trial   bool          // they are so, or small, for a trial
-	warm    bool          // a first stint, which tells of what is yet to be loaded and allocated, is over
 	turned  bool          // the last trial that is over has turned it
 	rates   [2]float64    // jobs a second while there were any, of small calls and of large; 0 = not known
 	answers int           // since this stint began
@@ -42,10 +41,6 @@ func (p *pace) note(jobs int, took time.Duration) bool {
 	if long, least := p.stint(); p.busy < long || p.answers < least {
 		return false
 	}
-	if !p.warm {
-		*p = pace{warm: true}
-		return true
-	}
 	rate := &p.rates[way(p.large)]
 	if now := float64(p.jobs) / p.busy.Seconds(); p.trial && !p.turned && *rate > 0 { // a trial is short
 		*rate = (*rate + now) / 2
@@ -61,7 +56,7 @@ func (p *pace) note(jobs int, took time.Duration) bool {
 		large = p.rates[way(false)] <= worth*p.rates[way(true)]
 		turned = large == p.large
 	}
-	*p = pace{large: large, trial: !p.trial, warm: true, turned: turned, rates: p.rates}
+	*p = pace{large: large, trial: !p.trial, turned: turned, rates: p.rates}
 	return true
 }
 

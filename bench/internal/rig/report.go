@@ -123,7 +123,7 @@ func (r *Report) addBest(row *Row, m Measure) {
 	own := r.values(m.Name, row.Metric, r.plan.Own)
 	for _, column := range m.Columns {
 		s, ok := row.Systems[column]
-		if !ok || len(own) == 0 || baseName(column) == baseName(r.plan.Own) {
+		if !ok || len(own) == 0 || baseName(column) == baseName(r.plan.Own) || s.Median < 0 { // a job that began too early
 			continue
 		}
 		best, any := row.Systems[row.BestOther]

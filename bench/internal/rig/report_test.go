@@ -116,6 +116,18 @@ func TestBestOther(t *testing.T) {
 	}
 }
 
+// TestBestOtherIsNotTooEarly: a lateness below 0 is a fault, not the least.
+func TestBestOtherIsNotTooEarly(t *testing.T) {
+	r := newReport(Plan{Runs: 1, Own: "own", Measures: []Measure{{Name: "delayed", Columns: []string{"early", "late", "own"}}}})
+	for label, v := range map[string]float64{"early": -8, "late": 10, "own": 1} {
+		r.Results = append(r.Results, Result{Run: 1, Measure: "delayed", System: label, Metrics: []Metric{{Name: "lateness", Better: Lower, Value: v}}})
+	}
+	r.summarise()
+	if got := r.Summary[0]; got.BestOther != "late" || got.Best.Median != 0.1 {
+		t.Errorf("best = %+v to %q, want 0.1 to late", got.Best, got.BestOther)
+	}
+}
+
 func TestMarkdown(t *testing.T) {
 	r := newReport(Plan{Runs: 1, Own: "b", Measures: []Measure{
 		{Name: "drain", Columns: []string{"a", "b", "c"}},

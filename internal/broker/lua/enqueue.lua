@@ -106,7 +106,8 @@ end
 
 -- The first write. It could grow: a full Redis refuses it, with nothing moved, and lets the rest run behind it.
 local created = m / 2
-local counted = m > 0 and pcall('HINCRBY', META, 'enqueued', created < 10 and sub('123456789', created, created) or created) -- making text of a number is dear
+local text = created < 10 and sub('123456789', created, created) or created -- making text of a number is dear
+local counted = m > 0 and pcall('HINCRBY', META, 'enqueued', text)
 if type(counted) == 'table' then -- one that is no number (a foreign hand) begins anew; what else it was stops this too
   counted = pcall('HSET', META, 'enqueued', created)
   if type(counted) == 'table' then return basics().wrong(META, counted.err) end
