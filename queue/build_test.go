@@ -75,13 +75,13 @@ func TestArgsFaults(t *testing.T) {
 		{odd{"a\xff"}, `invalid kind: "a\xff"; allowed: text without spaces and control characters`},
 		{unmarshallable{}, `invalid args of kind "unmarshallable": json: unsupported type: chan int`},
 	} {
-		_, err := c.build(x.args, nil, nil)
+		_, err := c.build(nil, x.args, nil, nil)
 		if !errors.Is(err, ErrInvalid) || err.Error() != x.text {
 			t.Errorf("%#v:\ngot  %v\nwant %s", x.args, err, x.text)
 		}
 	}
 	var cause *json.UnsupportedTypeError
-	if _, err := c.build(unmarshallable{}, nil, nil); !errors.As(err, &cause) {
+	if _, err := c.build(nil, unmarshallable{}, nil, nil); !errors.As(err, &cause) {
 		t.Errorf("the codec's own error is lost: %v", err)
 	}
 	for _, kind := range []string{"a", "image.resize", "größe/π", strings.Repeat("k", 128)} {
@@ -122,17 +122,17 @@ func TestCodec(t *testing.T) {
 func TestPayloadCap(t *testing.T) {
 	c := offline(t, Config{})
 	built(t, c, Raw{"big", make([]byte, 1<<20)})
-	_, err := c.build(Raw{"big", make([]byte, 2<<20)}, nil, nil)
+	_, err := c.build(nil, Raw{"big", make([]byte, 2<<20)}, nil, nil)
 	if want := `payload too large: kind "big" has 2097152 bytes; allowed: 1048576 (Config.MaxPayload)`; !errors.Is(err, ErrPayloadTooLarge) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	if errors.Is(err, ErrInvalid) {
 		t.Error("too large is not invalid: callers tell them apart")
 	}
-	if _, err := c.build(Raw{"big", make([]byte, 1<<20+1)}, nil, nil); !errors.Is(err, ErrPayloadTooLarge) {
+	if _, err := c.build(nil, Raw{"big", make([]byte, 1<<20+1)}, nil, nil); !errors.Is(err, ErrPayloadTooLarge) {
 		t.Errorf("one byte too many: %v", err)
 	}
-	if _, err := offline(t, Config{MaxPayload: 4}).build(note{"hi"}, nil, nil); !errors.Is(err, ErrPayloadTooLarge) {
+	if _, err := offline(t, Config{MaxPayload: 4}).build(nil, note{"hi"}, nil, nil); !errors.Is(err, ErrPayloadTooLarge) {
 		t.Errorf("the cap is on marshalled args: %v", err)
 	}
 	built(t, offline(t, Config{MaxPayload: 64 << 20}), Raw{"big", make([]byte, 2<<20)})

@@ -137,7 +137,7 @@ func start(ctx context.Context, config []Config, connect func(conn.Config) (*con
 	single, ok := set.Shared().(*redis.Client)
 	c.retries = !ok || single.Options().MaxRetries > 0
 	c.life, c.end = context.WithCancel(context.Background())
-	c.endings, c.outbox, c.express = newEndings(c), newOutbox(c), newExpress(set)
+	c.endings, c.outbox, c.express = newEndings(c), newOutbox(c), newExpress(set, space)
 	return c, nil
 }
 

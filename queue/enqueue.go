@@ -15,7 +15,7 @@ import (
 // ErrUnavailable, ErrOutcomeUnknown, ErrClosed; with a Durability also ErrNotConfirmed (the job is in the queue, and
 // the id is answered) and ErrUnsupported.
 func (c *Client) Enqueue(ctx context.Context, args Args, options ...Option) (uuid.UUID, error) {
-	b, err := c.build(args, nil, options)
+	b, err := c.build(nil, args, nil, options)
 	if err != nil {
 		return uuid.Nil, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tidemill/tidemill/internal/broker"
 	"github.com/tidemill/tidemill/internal/conn"
+	"github.com/tidemill/tidemill/internal/keys"
 )
 
 // spareForExpress is how much of the connection budget must be left for workers and subscriptions.
@@ -16,10 +17,12 @@ const spareForExpress = 8
 
 // newExpress is the connection for enqueue calls that have it to themselves, closed where there is none to be had: whether TLS
 // was ended by the other side cannot be seen without reading.
-func newExpress(set *conn.Set) *broker.Express {
+func newExpress(set *conn.Set, space keys.Space) *broker.Express {
 	if set.OneServer() && !set.Encrypted() && set.Left() > spareForExpress {
 		if raw, err := set.Raw("enqueue"); err == nil {
-			return broker.NewExpress(func(ctx context.Context) (net.Conn, error) { return raw.Dial(ctx, "") }, raw.Close, set.ReadTimeout())
+			x := broker.NewExpress(func(ctx context.Context) (net.Conn, error) { return raw.Dial(ctx, "") }, raw.Close, set.ReadTimeout())
+			x.AllowDirect(space.Unused())
+			return x
 		}
 	}
 	x := broker.NewExpress(nil, func() {}, 0)

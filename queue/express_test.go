@@ -61,7 +61,7 @@ func TestBatchWhoseScriptIsForgotten(t *testing.T) {
 		c, p := behind(t, srv)
 		enqueue(t, c, email{"loads the script"}, queue.Queue("other"))
 		withExpress(t, c)
-		third := redistest.Nth(3, scripts)
+		third := redistest.Nth(3, calls)
 		p.DropReply(func(cmd string, args []string) bool {
 			if third(cmd, args) {
 				direct.ScriptFlush(t.Context())
@@ -98,7 +98,7 @@ func TestBatchEndsWithItsContext(t *testing.T) {
 		c := open(t, "redis://"+p.Addr()+"?read_timeout=1h")
 		enqueue(t, c, email{"loads the script"}, queue.Queue("other"))
 		withExpress(t, c)
-		defer p.HoldRequest(redistest.Nth(3, scripts))()
+		defer p.HoldRequest(redistest.Nth(3, calls))()
 		reason := errors.New("enough")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var results []queue.Result

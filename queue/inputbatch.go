@@ -43,7 +43,7 @@ type inputCall struct {
 func (b *inputBatch) gather(items []Item, options []Option) {
 	parts := make(map[*lanes]*inputPart)
 	for i := range items {
-		job, err := b.input.client.build(items[i].Args, options, items[i].Options)
+		job, err := b.input.client.build(nil, items[i].Args, options, items[i].Options)
 		if err != nil {
 			b.results[i].Err = err
 			continue

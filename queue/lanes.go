@@ -60,9 +60,13 @@ func (l *lanes) sharingLocked(d Durability) *sharing {
 
 // lane numbers calls, so that one that is sent twice is done once. It has one call under way at a time.
 type lane struct {
-	id  uint32
-	seq uint64
+	id   uint32
+	seq  uint64
+	used time.Time // when a call of it was last carried out; zero = never
 }
+
+// recordedFor is for how long after its last call a lane is held to have its record, which the server keeps for 10 minutes.
+const recordedFor = 5 * time.Minute
 
 // queue answers the lanes of a queue by name.
 func (c *Client) queue(name string) (*lanes, error) {
@@ -99,6 +103,9 @@ func (l *lanes) give(one *lane, err error) {
 	if errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, broker.ErrBadReply) {
 		return
 	}
+	if err == nil {
+		one.used = time.Now()
+	}
 	l.mu.Lock()
 	l.free = append(l.free, one)
 	l.mu.Unlock()
@@ -107,7 +114,7 @@ func (l *lanes) give(one *lane, err error) {
 // stamp numbers the lane's next call.
 func (l *lanes) stamp(one *lane) broker.Stamp {
 	one.seq++
-	return broker.Stamp{Producer: l.client.producer, Lane: one.id, Seq: one.seq}
+	return broker.Stamp{Producer: l.client.producer, Lane: one.id, Seq: one.seq, Recorded: time.Since(one.used) < recordedFor}
 }
 
 const (

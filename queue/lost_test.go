@@ -19,6 +19,9 @@ import (
 
 var scripts = redistest.On("EVALSHA", "EVAL")
 
+// calls are enqueue calls, each once: by the script, or direct ones.
+var calls = redistest.On("EVALSHA", "MULTI")
+
 // someOf chooses a sixth of what pred chooses.
 func someOf(pred redistest.Pred) redistest.Pred {
 	rnd := rand.New(rand.NewPCG(7, 7))

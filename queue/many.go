@@ -188,8 +188,9 @@ type many struct {
 func (m *many) split(items []Item, options []Option, room func() int, hand func(*chunk)) {
 	open := make(map[*lanes]*chunk)
 	var last *chunk // most batches are of one queue
+	var made common
 	for i := range items {
-		b, err := m.client.build(items[i].Args, options, items[i].Options)
+		b, err := m.client.build(&made, items[i].Args, options, items[i].Options)
 		if err != nil {
 			m.results[i].Err = err
 			continue

@@ -35,7 +35,7 @@ func offline(t testing.TB, config Config) *Client {
 // built builds a job and decodes what would be sent.
 func built(t testing.TB, c *Client, args Args, options ...Option) (*lanes, broker.Item, wire.Envelope) {
 	t.Helper()
-	b, err := c.build(args, nil, options)
+	b, err := c.build(nil, args, nil, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,12 +85,12 @@ func TestOptionFaults(t *testing.T) {
 		{Queue("a b"), `invalid queue: "a b" is not a name; allowed are 1 to 128 of A-Z a-z 0-9 _ - . :`},
 		{Queue("{a}"), `invalid queue: "{a}" is not a name; allowed are 1 to 128 of A-Z a-z 0-9 _ - . :`},
 	} {
-		_, err := c.build(note{}, nil, []Option{x.option})
+		_, err := c.build(nil, note{}, nil, []Option{x.option})
 		if !errors.Is(err, ErrInvalid) || !strings.HasPrefix(err.Error(), x.text) || err.Error() != x.text && !strings.HasSuffix(x.text, ": ") {
 			t.Errorf("got  %v\nwant %s", err, x.text)
 		}
 		// Shared options of a batch are checked for each item just so.
-		if _, again := c.build(note{}, []Option{x.option}, nil); again == nil || again.Error() != err.Error() {
+		if _, again := c.build(nil, note{}, []Option{x.option}, nil); again == nil || again.Error() != err.Error() {
 			t.Errorf("as a shared option: %v", again)
 		}
 	}
@@ -123,7 +123,7 @@ func TestTheLastOptionWins(t *testing.T) {
 	if _, item, _ := built(t, c, note{}, In(time.Second), At(at)); item.Due != (broker.Due{At: at.UnixMilli()}) {
 		t.Errorf("In, At: %+v", item.Due)
 	}
-	b, err := c.build(note{}, []Option{Priority(1), Queue("a")}, []Option{Priority(2)})
+	b, err := c.build(nil, note{}, []Option{Priority(1), Queue("a")}, []Option{Priority(2)})
 	if err != nil || b.item.Envelope[2] != 2 {
 		t.Errorf("an item's own option does not come after the shared one: %v", err)
 	}

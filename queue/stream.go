@@ -76,6 +76,14 @@ func (s *stream) send(ch *chunk) {
 	}
 	f := flown{chunk: ch, lane: ch.lanes.take()}
 	f.stamp = ch.lanes.stamp(f.lane)
+	for s.x != nil && len(s.again) == 0 && s.x.Turns(f.stamp, ch.items) {
+		s.receive()
+	}
+	if s.x == nil || len(s.again) > 0 {
+		s.settleAll()
+		s.usual([]flown{f}, nil)
+		return
+	}
 	s.flown = append(s.flown, f)
 	if err := s.x.Send(ch.lanes.keys, f.stamp, ch.items); err != nil {
 		s.fail(err)
@@ -121,14 +129,18 @@ func (s *stream) repeat(failed error) {
 	}
 	s.x.Free()
 	s.x = nil
-	f := newFlight(s.client, len(s.again))
-	for _, one := range s.again {
+	again := s.again
+	s.again = nil
+	s.usual(again, failed)
+}
+
+// usual makes calls the usual way; failed is what became of a first try, nil = there was none, or it surely was not carried out.
+func (s *stream) usual(calls []flown, failed error) {
+	f := newFlight(s.client, len(calls))
+	group, used := make([]*chunk, len(calls)), make([]*lane, len(calls))
+	for i, one := range calls {
 		f.add(one.chunk.lanes, one.stamp, one.chunk.items)
-	}
-	group, used := make([]*chunk, len(s.again)), make([]*lane, len(s.again))
-	for i, one := range s.again {
 		group[i], used[i] = one.chunk, one.lane
 	}
-	s.again = nil
 	s.finish(f, f.carryAfter(s.ctx, failed), group, used)
 }

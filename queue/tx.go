@@ -54,7 +54,7 @@ func (p *Pending) Result() error {
 //
 // A Durability, also the client's, is ErrInvalid: Redis does not wait within a transaction. Durable(Durability{}) goes without.
 func (c *Client) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, args Args, options ...Option) (*Pending, error) {
-	b, err := c.build(args, nil, options)
+	b, err := c.build(nil, args, nil, options)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,8 @@ type Stamp struct {
 	Producer uuid.UUID
 	Lane     uint32
 	Seq      uint64
+	// Recorded says that the server has a record of an earlier call of the lane.
+	Recorded bool
 }
 
 // Due is when a job becomes ready: at once (zero), At a Unix time, or In a time from when the server takes it (ms).
@@ -39,6 +41,8 @@ type Item struct {
 	ID       uuid.UUID
 	Due      Due
 	Envelope []byte
+	// Made says that the ID was made for this job just now, so that nobody else knows it.
+	Made bool
 }
 
 // Outcome is what became of one item.
@@ -163,13 +167,11 @@ func enqueueCall(q *keys.Queue, stamp Stamp, items []Item) *call {
 // appendEnqueue is enqueueCall as it goes over the wire.
 func appendEnqueue(dst []byte, q *keys.Queue, stamp Stamp, items []Item) []byte {
 	places, n, delayed := callKeys(items)
-	dst = strconv.AppendInt(append(dst, '*'), int64(3+n+5+len(items)), 10)
-	dst = append(append(append(dst, "\r\n$7\r\nEVALSHA\r\n$40\r\n"...), enqueueScript.Digest...), '\r', '\n')
+	dst = appendArray(dst, 3+n+5+len(items))
+	dst = append(append(append(dst, "$7\r\nEVALSHA\r\n$40\r\n"...), enqueueScript.Digest...), '\r', '\n')
 	dst = appendBulkNumber(dst, uint64(n))
 	for _, place := range places[:n] {
-		key := q.Key(place)
-		dst = append(strconv.AppendInt(append(dst, '$'), int64(len(key)), 10), '\r', '\n')
-		dst = append(append(dst, key...), '\r', '\n')
+		dst = appendBulk(dst, q.Key(place))
 	}
 	dst = appendBulk(dst, stamp.Producer[:])
 	dst = appendBulkNumber(appendBulkNumber(dst, uint64(stamp.Lane)), stamp.Seq)
@@ -196,14 +198,19 @@ func enqueued(r *reply, n int) ([]Outcome, error) {
 	if r.Err != nil {
 		return nil, r.Err
 	}
-	out := make([]Outcome, n)
-	for i := range out {
-		out[i] = Created
-	}
+	out := allCreated(n)
 	for i := range words {
 		out[i] = Outcome(words[i])
 	}
 	return out, nil
+}
+
+func allCreated(n int) []Outcome {
+	out := make([]Outcome, n)
+	for i := range out {
+		out[i] = Created
+	}
+	return out
 }
 
 // AddQueue writes the queue's name where listings look for it. Idempotent; a full Redis that has the name is no error.

@@ -3,6 +3,7 @@ package broker
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -17,17 +18,19 @@ type Express struct {
 	release func()        // what is held for the connection is not needed any more; may be called more than once
 	timeout time.Duration // of one write or reply; 0 or less: none
 
-	turn  sync.Mutex // held by who has it; below is his
-	r     *bufio.Reader
-	eyes  *glance
-	out   []byte
-	in    []byte    // the last reply
-	sent  []int     // items of the calls that are not answered yet
-	used  time.Time // when the last reply came; zero of a new connection
-	stop  func() bool
-	away  bool // the server says that it does not serve
-	knows bool // the script, as it has answered on this connection
+	turn   sync.Mutex // held by who has it; below is his
+	r      *bufio.Reader
+	eyes   *glance
+	out    []byte
+	in     []byte    // the last reply
+	sent   []sent    // the calls that are not answered yet
+	used   time.Time // when the last reply came; zero of a new connection
+	stop   func() bool
+	away   bool // the server says that it does not serve
+	knows  bool // the script, as it has answered on this connection
+	direct bool // calls may be direct ones (direct.go)
 
+	probe string // a key that nobody uses; empty: no direct calls. Of the dial under way, and before the first
 	life  context.Context
 	end   context.CancelFunc
 	dials sync.WaitGroup
@@ -35,6 +38,7 @@ type Express struct {
 	mu      sync.Mutex
 	conn    net.Conn // changed by who has it alone
 	fresh   net.Conn // the next one
+	may     bool     // it may have direct calls
 	dialing bool
 	next    time.Time // no sooner is it tried to connect again
 	closed  bool
@@ -56,6 +60,16 @@ func NewExpress(dial func(context.Context) (net.Conn, error), release func(), ti
 	x.life, x.end = context.WithCancel(context.Background())
 	return x
 }
+
+// sent is a call under way.
+type sent struct {
+	jobs   int
+	direct bool
+}
+
+// AllowDirect has calls of several new jobs be direct ones, where the server allows it. key is one that nobody uses. It stands
+// before the first Take.
+func (x *Express) AllowDirect(key string) { x.probe = key }
 
 // Take is true where the connection is the caller's from here on, until Free. It never waits: it is false where another has
 // it, or while there is none, which is then made for those who come later.
@@ -83,7 +97,7 @@ func (x *Express) connected() bool {
 		return false
 	}
 	if x.conn == nil && x.fresh != nil {
-		x.conn, x.fresh = x.fresh, nil
+		x.conn, x.fresh, x.direct = x.fresh, nil, x.may
 		x.used, x.eyes = time.Time{}, newGlance(x.conn)
 		if x.r == nil {
 			x.r = bufio.NewReader(x.conn)
@@ -119,6 +133,15 @@ func (x *Express) dialled() {
 	if err == nil && newGlance(c) == nil {
 		x.shut() // a call on a dead connection would have an unknown outcome
 	}
+	may := false
+	if err == nil && x.probe != "" {
+		if may, err = transacts(ctx, c, x.probe); err != nil {
+			_ = c.Close()
+		}
+		if errors.Is(err, errInTransaction) {
+			x.probe = "" // the next one is not asked
+		}
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.dialing = false
@@ -128,7 +151,7 @@ func (x *Express) dialled() {
 	case x.closed:
 		_ = c.Close()
 	default:
-		x.fresh = c
+		x.fresh, x.may = c, may
 	}
 }
 

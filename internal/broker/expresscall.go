@@ -14,10 +14,25 @@ import (
 	"github.com/tidemill/tidemill/internal/keys"
 )
 
+// Turns tells whether Send would make a call in another way than those under way. What makes the server refuse one way may let it
+// carry out the other: for calls that must keep their order the answers are to be awaited first.
+func (x *Express) Turns(stamp Stamp, items []Item) bool {
+	if len(x.sent) == 0 {
+		return false
+	}
+	_, direct := x.directly(stamp, items)
+	return direct != x.sent[len(x.sent)-1].direct
+}
+
 // Send makes a call; its answer is for Receive, in turn. After an error nothing more can be sent or received.
 func (x *Express) Send(q *keys.Queue, stamp Stamp, items []Item) error {
-	x.out = appendEnqueue(x.out[:0], q, stamp, items)
-	x.sent = append(x.sent, len(items))
+	priority, direct := x.directly(stamp, items)
+	if direct {
+		x.out = appendDirect(x.out[:0], q, stamp, items, priority)
+	} else {
+		x.out = appendEnqueue(x.out[:0], q, stamp, items)
+	}
+	x.sent = append(x.sent, sent{len(items), direct})
 	if x.timeout > 0 {
 		if err := x.conn.SetDeadline(time.Now().Add(x.timeout)); err != nil {
 			return err
@@ -35,16 +50,28 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 			return nil, false, err
 		}
 	}
-	raw, err := x.reply()
+	var raw []byte
+	var refused error
+	direct := len(x.sent) > 0 && x.sent[0].direct
+	if direct {
+		refused, err = x.directReply(x.sent[0].jobs)
+	} else {
+		raw, refused, err = x.reply()
+	}
 	if err != nil {
 		return nil, false, err
 	}
-	n := x.sent[0]
+	n := x.sent[0].jobs
 	x.sent = x.sent[:copy(x.sent, x.sent[1:])]
-	if raw[0] == '-' {
-		err := typed(string(raw[1 : len(raw)-2]))
-		x.away = x.away || conn.Retryable(err) // as a primary that became a replica
-		return nil, true, err
+	switch {
+	case refused != nil:
+		x.away = x.away || conn.Retryable(refused) // as a primary that became a replica
+		if direct && !errors.Is(refused, ErrFull) && !errors.Is(refused, errNotDirect) {
+			x.direct = false // as one that may not do what the calls do
+		}
+		return nil, true, refused
+	case direct:
+		return allCreated(n), true, nil
 	}
 	x.knows = true
 	outcomes, err = enqueued(&reply{B: raw}, n)
@@ -66,32 +93,34 @@ func (x *Express) Watch(patience time.Duration) bool {
 	return true
 }
 
-// reply reads one reply, which holds until the next: an error's line, or an array of two strings.
-func (x *Express) reply() ([]byte, error) {
-	raw, err := x.line(x.in[:0])
-	if err != nil || raw[0] == '-' {
-		return raw, err
+// reply reads the script's reply, which holds until the next: an array of two strings, or why it was refused.
+func (x *Express) reply() (raw []byte, refused, err error) {
+	if raw, err = x.line(x.in[:0]); err != nil {
+		return nil, nil, err
 	}
 	defer func() { x.in = raw[:0] }()
+	if raw[0] == '-' {
+		return raw, typed(string(raw[1 : len(raw)-2])), nil
+	}
 	if string(raw) != "*2\r\n" {
-		return nil, fmt.Errorf("%w: %.40q", ErrBadReply, raw)
+		return raw, nil, fmt.Errorf("%w: %.40q", ErrBadReply, raw)
 	}
 	for range 2 {
 		from := len(raw)
 		if raw, err = x.line(raw); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		n, err := strconv.Atoi(string(raw[from+1 : len(raw)-2]))
 		if raw[from] != '$' || err != nil || n < 0 || n > MaxBatch {
-			return nil, fmt.Errorf("%w: %.40q", ErrBadReply, raw[from:])
+			return raw, nil, fmt.Errorf("%w: %.40q", ErrBadReply, raw[from:])
 		}
 		from = len(raw)
 		raw = append(raw, make([]byte, n+2)...)
 		if _, err := io.ReadFull(x.r, raw[from:]); err != nil {
-			return nil, err
+			return raw, nil, err
 		}
 	}
-	return raw, nil
+	return raw, nil, nil
 }
 
 // line appends the next line.
@@ -112,9 +141,13 @@ func Unanswered(err error) bool {
 	return errors.As(err, &fromServer) && !errors.Is(err, ErrFull)
 }
 
-func appendBulk(dst, b []byte) []byte {
+func appendBulk[T string | []byte](dst []byte, b T) []byte {
 	dst = append(strconv.AppendInt(append(dst, '$'), int64(len(b)), 10), '\r', '\n')
 	return append(append(dst, b...), '\r', '\n')
+}
+
+func appendArray(dst []byte, n int) []byte {
+	return append(strconv.AppendInt(append(dst, '*'), int64(n), 10), '\r', '\n')
 }
 
 func appendBulkNumber(dst []byte, n uint64) []byte {

@@ -50,6 +50,9 @@ func (s Space) Control() string { return s.name + ":control" }
 // Ended is the pub/sub channel of hints to one process that waits for jobs: which of them ended. Keys hold the truth.
 func (s Space) Ended(token string) string { return s.name + ":ended:" + token }
 
+// Unused is a key that never exists: what a connection may do is asked with it.
+func (s Space) Unused() string { return s.name + ":unused" }
+
 // The places of a queue's fixed keys in the KEYS of workers' and operators' scripts. internal/broker/lua/prelude.lua names them
 // in the same order.
 const (

@@ -1,0 +1,166 @@
+package broker
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/script"
+	"github.com/tidemill/tidemill/internal/wire"
+)
+
+// A direct call is an enqueue call whose jobs Redis stores by one HSET and one RPUSH, between two small scripts and in one
+// transaction: its Lua never sees the jobs, which is most of what a call costs. Nobody may know an id of it yet, as nothing looks
+// for duplicates, and its lane must have a record: that alone tells a call that arrives late, after it was sent again, from one
+// that is new. A call that is refused, or has no answer, is made again as any other, under the same stamp.
+//
+// The scripts are sent as text: one that the server forgot would leave the commands between them to themselves.
+
+const (
+	// directJobs is how many jobs a direct call has at least: fewer cost more so.
+	directJobs = 6
+	// directCommands are in it before EXEC; directAnswer is what they are answered with.
+	directCommands = 5
+	directAnswer   = "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+)
+
+// directBegin and directEnd are how those scripts' calls begin on the wire, up to their keys.
+var (
+	directBegin = evalHead("direct_begin", 8, 5)
+	directEnd   = evalHead("direct_end", 2, 2)
+)
+
+// evalHead writes the head of an EVAL of so many keys and arguments. Redis computes the digest of the text for each call: it goes
+// without its comments.
+func evalHead(name string, values, keys int) string {
+	var text strings.Builder
+	for line := range strings.Lines(script.Load(sources, name).Source) {
+		if !strings.HasPrefix(line, "--") {
+			text.WriteString(line)
+		}
+	}
+	return fmt.Sprintf("*%d\r\n$4\r\nEVAL\r\n$%d\r\n%s\r\n$1\r\n%d\r\n", 3+values, text.Len(), text.String(), keys)
+}
+
+// directly tells whether the call may be a direct one, and the priority of all of its jobs.
+func (x *Express) directly(stamp Stamp, items []Item) (priority int, ok bool) {
+	if !x.direct || !x.knows || !stamp.Recorded || len(items) < directJobs {
+		return 0, false
+	}
+	for i := range items {
+		p, ok := wire.PriorityOf(items[i].Envelope)
+		if !ok || i > 0 && int(p) != priority || !items[i].Made || items[i].Due != (Due{}) {
+			return 0, false
+		}
+		priority = int(p)
+	}
+	return priority, true
+}
+
+// appendDirect writes the call as it goes over the wire.
+func appendDirect(dst []byte, q *keys.Queue, stamp Stamp, items []Item, priority int) []byte {
+	jobs, ready := q.Key(keys.Jobs), q.Key(keys.Ready+priority)
+	dst = append(append(dst, "*1\r\n$5\r\nMULTI\r\n"...), directBegin...)
+	for _, key := range [...]string{jobs, ready, q.Key(keys.Producers), q.Key(keys.Wake), q.Key(keys.Meta)} {
+		dst = appendBulk(dst, key)
+	}
+	var lane [len(uuid.UUID{}) + 20]byte
+	dst = appendBulk(dst, strconv.AppendUint(append(lane[:0], stamp.Producer[:]...), uint64(stamp.Lane), 10))
+	dst = appendBulkNumber(appendBulkNumber(dst, stamp.Seq), uint64(len(items)))
+
+	dst = appendArray(dst, 2+2*len(items))
+	dst = appendBulk(append(dst, "$4\r\nHSET\r\n"...), jobs)
+	for i := range items {
+		dst = appendBulk(appendBulk(dst, items[i].ID[:]), items[i].Envelope)
+	}
+	dst = appendArray(dst, 2+len(items))
+	dst = appendBulk(append(dst, "$5\r\nRPUSH\r\n"...), ready)
+	for i := range items {
+		dst = appendBulk(dst, items[i].ID[:])
+	}
+	dst = appendBulk(appendBulk(append(dst, directEnd...), jobs), ready)
+	return append(dst, "*1\r\n$4\r\nEXEC\r\n"...)
+}
+
+// directReply reads the answer to a direct call of n jobs. refused is why nothing of it was done.
+func (x *Express) directReply(n int) (refused, err error) {
+	raw := x.in[:0]
+	defer func() { x.in = raw[:0] }()
+	for range directCommands {
+		from := len(raw)
+		if raw, err = x.line(raw); err != nil {
+			return nil, err
+		}
+		if raw[from] == '-' && refused == nil {
+			refused = typed(string(raw[from+1 : len(raw)-2]))
+		}
+	}
+	from := len(raw)
+	if raw, err = x.line(raw); err != nil {
+		return nil, err
+	}
+	if text, aborted := strings.CutPrefix(string(raw[from:len(raw)-2]), "-EXECABORT "); aborted {
+		if refused == nil {
+			refused = typed(strings.TrimPrefix(text, "Transaction discarded because of: "))
+		}
+		return refused, nil
+	}
+	if string(raw) != directAnswer+"*4\r\n" {
+		return nil, fmt.Errorf("%w: %.200q", ErrBadReply, raw)
+	}
+	var answers [4]int
+	for i := range answers {
+		from := len(raw)
+		if raw, err = x.line(raw); err != nil {
+			return nil, err
+		}
+		if answers[i], err = strconv.Atoi(string(raw[from+1 : len(raw)-2])); raw[from] != ':' || err != nil {
+			return nil, fmt.Errorf("%w: %.200q", ErrBadReply, raw[from:])
+		}
+	}
+	if answers[0] == 0 {
+		return errNotDirect, nil
+	}
+	if answers[1] != n {
+		return nil, fmt.Errorf("%w: %d of %d jobs", ErrBadReply, answers[1], n)
+	}
+	return nil, nil
+}
+
+// errNotDirect says that the call has to be made as any other.
+var errNotDirect = script.Error("NOTDIRECT the lane has no record, or a key is of another type")
+
+// transacts tells whether direct calls may be made on a new connection, by a transaction that is not carried out. key is one that
+// nobody uses: what MULTI does not hold back is carried out at once.
+func transacts(ctx context.Context, c net.Conn, key string) (bool, error) {
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	ask := appendBulk(appendBulk([]byte("*1\r\n$5\r\nMULTI\r\n*3\r\n$6\r\nRENAME\r\n"), key), key)
+	ask = append(appendBulk(append(ask, "*2\r\n$3\r\nDEL\r\n"...), key), "*1\r\n$7\r\nDISCARD\r\n"...)
+	if _, err := c.Write(ask); err != nil {
+		return false, err
+	}
+	r := bufio.NewReader(c)
+	var lines [4]string
+	for i := range lines {
+		var err error
+		if lines[i], err = r.ReadString('\n'); err != nil {
+			return false, err
+		}
+	}
+	const ok, queued = "+OK\r\n", "+QUEUED\r\n"
+	if lines[0] == ok && lines[3] != ok {
+		return false, errInTransaction
+	}
+	return lines == [...]string{ok, queued, queued, ok}, nil
+}
+
+// errInTransaction says that the connection cannot be used: a transaction was begun, and may not be ended.
+var errInTransaction = errors.New("the transaction may not be ended")

@@ -1,0 +1,145 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/internal/keys"
+)
+
+// directBatch is a batch for a direct call.
+func directBatch(tb testing.TB, n int) (*keys.Queue, Stamp, []Item) {
+	tb.Helper()
+	q, stamp, items := batch(tb, n)
+	stamp.Recorded = true
+	for i := range items {
+		items[i].Made = true
+	}
+	return q, stamp, items
+}
+
+// directAnswering is answering for direct calls of 8 jobs.
+func directAnswering(t *testing.T, answers ...string) (*Express, func() (outcomes []Outcome, answered bool, err error)) {
+	t.Helper()
+	x, _ := answering(t, answers...)
+	x.direct, x.knows = true, true
+	q, stamp, items := directBatch(t, 8)
+	return x, func() ([]Outcome, bool, error) {
+		if err := x.Send(q, stamp, items); err != nil {
+			t.Fatal(err)
+		}
+		return x.Receive()
+	}
+}
+
+const aborted = "-EXECABORT Transaction discarded because of"
+
+func TestDirectReadsAnswers(t *testing.T) {
+	const done, refused = directAnswer + "*4\r\n:1\r\n:8\r\n:20\r\n:0\r\n", directAnswer + "*4\r\n:0\r\n:8\r\n:8\r\n:1\r\n"
+	x, call := directAnswering(t, done, refused, done,
+		"+OK\r\n+QUEUED\r\n-OOM command not allowed\r\n-OOM command not allowed\r\n+QUEUED\r\n"+aborted+" previous errors.\r\n",
+		directAnswer+aborted+": OOM command not allowed\r\n", done,
+		"+OK\r\n-NOPERM no\r\n-NOPERM hset\r\n+QUEUED\r\n+QUEUED\r\n"+aborted+" previous errors.\r\n")
+	created := func() {
+		t.Helper()
+		if got, answered, err := call(); err != nil || !answered || outcomesText(got) != "cccccccc" {
+			t.Errorf("%q, %v, %v", outcomesText(got), answered, err)
+		}
+	}
+	created()
+	if _, answered, err := call(); !answered || !Unanswered(err) || !errors.Is(err, errNotDirect) {
+		t.Errorf("refused: %v, %v", answered, err)
+	}
+	created()
+	for range 2 {
+		if _, answered, err := call(); !answered || !errors.Is(err, ErrFull) || Unanswered(err) {
+			t.Errorf("a full server: %v, %v", answered, err)
+		}
+	}
+	created()
+	if _, answered, err := call(); !answered || !Unanswered(err) || !strings.Contains(err.Error(), "NOPERM no") {
+		t.Errorf("not allowed: %v, %v", answered, err)
+	}
+	if _, stamp, items := directBatch(t, 8); x.direct {
+		t.Error("it goes on with direct calls")
+	} else if _, direct := x.directly(stamp, items); direct {
+		t.Error("a direct call")
+	}
+}
+
+// What is no answer to the call leaves it open, and the connection is not used again.
+func TestDirectRefusesOtherAnswers(t *testing.T) {
+	for _, answer := range []string{"", "+OK\r\n", strings.Repeat("+OK\r\n", 6), directAnswer + "*-1\r\n", directAnswer + "*3\r\n", directAnswer + "-ERR no\r\n",
+		directAnswer + "*4\r\n:1\r\n:7\r\n:20\r\n:0\r\n", directAnswer + "*4\r\n:1\r\n-WRONGTYPE\r\n:20\r\n:0\r\n", directAnswer + "*4\r\n:1\r\n:8\r\n",
+		directAnswer + "*4\r\n$1\r\n1\r\n:8\r\n:8\r\n:0\r\n", "-NOPERM multi\r\n:1\r\n:8\r\n:8\r\n:0\r\n-ERR EXEC without MULTI\r\n"} {
+		x, call := directAnswering(t, answer)
+		if outcomes, answered, err := call(); err == nil || answered || outcomes != nil || errors.As(err, new(redis.Error)) {
+			t.Errorf("%q: %v, %v, %v", answer, outcomes, answered, err)
+		}
+		if x.Free(); x.conn != nil {
+			t.Errorf("%q: it is used on", answer)
+		}
+	}
+}
+
+// A new connection has direct calls where the server lets it begin a transaction, and end it.
+func TestWhoMayMakeDirectCalls(t *testing.T) {
+	for answer, want := range map[string]struct{ may, usable bool }{
+		"+OK\r\n+QUEUED\r\n+QUEUED\r\n+OK\r\n":             {true, true},
+		"+OK\r\n-NOPERM rename\r\n+QUEUED\r\n+OK\r\n":      {false, true},
+		"-NOPERM\r\n-ERR no such key\r\n:0\r\n-ERR no\r\n": {false, true},
+		"+OK\r\n+QUEUED\r\n+QUEUED\r\n-NOPERM\r\n":         {false, false},
+		"+OK\r\n+QUEUED\r\n":                               {false, false},
+	} {
+		here, there := net.Pipe()
+		go func() {
+			_, _ = there.Read(make([]byte, 1024))
+			_, _ = io.WriteString(there, answer)
+			_ = there.Close()
+		}()
+		may, err := transacts(context.Background(), here, "tm:unused")
+		if may != want.may || (err == nil) != want.usable {
+			t.Errorf("%q: %v, %v", answer, may, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	here, _ := net.Pipe()
+	if may, err := transacts(ctx, here, "tm:unused"); may || err == nil {
+		t.Errorf("who does not answer, and the end: %v, %v", may, err)
+	}
+}
+
+func BenchmarkEnqueueDirect(b *testing.B) {
+	for _, n := range []int{16, 256} {
+		q, stamp, items := directBatch(b, n)
+		b.Run(size(n), func(b *testing.B) {
+			var buf []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				buf = appendDirect(buf[:0], q, stamp, items, 0)
+				_, _ = io.Discard.Write(buf)
+			}
+		})
+	}
+}
+
+func TestDirectCallAllocations(t *testing.T) {
+	q, stamp, items := directBatch(t, 256)
+	x := &Express{direct: true, knows: true}
+	var buf []byte
+	if got := testing.AllocsPerRun(100, func() {
+		if _, direct := x.directly(stamp, items); !direct {
+			t.Fatal("not direct")
+		}
+		buf = appendDirect(buf[:0], q, stamp, items, 0)
+	}); got > expressAllocations {
+		t.Errorf("a direct call allocates %v times, allowed are %d", got, expressAllocations)
+	}
+}

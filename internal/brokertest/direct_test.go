@@ -1,0 +1,361 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/conn"
+	"github.com/tidemill/tidemill/internal/keys"
+	"github.com/tidemill/tidemill/internal/redisserver"
+	"github.com/tidemill/tidemill/internal/redistest"
+)
+
+// fast is an env with an express connection, which is taken and knows the script.
+type fast struct {
+	*env
+	x *broker.Express
+}
+
+func onExpress(t *testing.T, run func(f *fast), opts ...redistest.Option) {
+	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
+		f := &fast{env: newEnv(t, redistest.Client(t, srv), "direct")}
+		f.connect(func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", srv.Addr())
+		})
+		run(f)
+	}, opts...)
+}
+
+func (f *fast) connect(dial func(context.Context) (net.Conn, error)) {
+	f.Helper()
+	f.x = broker.NewExpress(dial, func() {}, time.Minute)
+	f.x.AllowDirect(f.space.Unused())
+	f.Cleanup(f.x.Close)
+	redistest.WaitFor(f.T, time.Minute, f.x.Take, "the connection")
+	other := f.queue("other")
+	_, err := f.b.Enqueue(f.ctx, other, broker.Stamp{}, []broker.Item{item(0, 0)})
+	f.must(errors.Join(err, f.x.Send(other, broker.Stamp{}, []broker.Item{item(0, 0)}))) // the script is there now
+	_, _, err = f.x.Receive()
+	f.must(err)
+}
+
+// made are jobs whose ids nobody else has.
+func made(from, to int, priority uint8) []broker.Item {
+	var items []broker.Item
+	for n := from; n <= to; n++ {
+		one := item(n, priority)
+		one.Made = true
+		items = append(items, one)
+	}
+	return items
+}
+
+// next is the lane's next call, of which the server has a record.
+func (f *fast) next() broker.Stamp {
+	stamp := f.stamp()
+	stamp.Recorded = true
+	return stamp
+}
+
+// send makes a call on the express connection, which is answered, and tells whether it was a direct one.
+func (f *fast) send(q *keys.Queue, stamp broker.Stamp, items []broker.Item) (outcomes string, direct bool, err error) {
+	f.Helper()
+	before := f.transactions()
+	f.must(f.x.Send(q, stamp, items))
+	got, answered, err := f.x.Receive()
+	if !answered {
+		f.Fatalf("no answer: %v", err)
+	}
+	for _, word := range got {
+		outcomes += string(rune(word))
+	}
+	return outcomes, f.transactions() > before, err
+}
+
+// transactions is how many the server was sent.
+func (f *fast) transactions() int {
+	f.Helper()
+	m := regexp.MustCompile(`cmdstat_multi:calls=(\d+)`).FindStringSubmatch(f.rdb.Info(f.ctx, "commandstats").Val())
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m[1])
+	f.must(err)
+	return n
+}
+
+// direct makes a call that is carried out as a direct one.
+func (f *fast) direct(stamp broker.Stamp, items []broker.Item) {
+	f.Helper()
+	got, direct, err := f.send(f.q, stamp, items)
+	f.must(err)
+	f.equal("outcomes", got, strings.Repeat("c", len(items)))
+	f.equal("a direct call", direct, true)
+}
+
+// refused makes a direct call that must be refused, and change nothing.
+func (f *fast) refused(stamp broker.Stamp, items []broker.Item) {
+	f.Helper()
+	before := f.dump()
+	_, direct, err := f.send(f.q, stamp, items)
+	if !direct || !broker.Unanswered(err) || !strings.HasPrefix(err.Error(), "NOTDIRECT") {
+		f.Fatalf("direct: %v, %v", direct, err)
+	}
+	f.unchanged(before)
+}
+
+// A direct call leaves what the script would have left.
+func TestDirectIsLikeTheScript(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		for name, prepare := range map[string]func(q *keys.Queue){
+			"nothing there": func(*keys.Queue) {},
+			"no token": func(q *keys.Queue) {
+				f.must(f.rdb.Del(f.ctx, q.Key(keys.Wake)).Err())
+			},
+			"paused": func(q *keys.Queue) {
+				_, err := f.b.Pause(f.ctx, q, true)
+				f.must(errors.Join(err, f.rdb.Del(f.ctx, q.Key(keys.Wake)).Err()))
+			},
+		} {
+			var left [2]string
+			for way, q := range []*keys.Queue{f.queue("script"), f.queue("direct")} {
+				f.q = q
+				first, second := f.stamp(), f.next()
+				f.resend(first, "c", item(1, 0))
+				prepare(q)
+				if jobs := made(2, 9, 7); way == 0 {
+					f.resend(second, "cccccccc", jobs...)
+				} else {
+					f.direct(second, jobs)
+				}
+				left[way] = f.told(q)
+				f.must(f.rdb.FlushAll(f.ctx).Err())
+				f.sent -= 2
+			}
+			f.equal(name, left[1], left[0])
+		}
+	})
+}
+
+var times = regexp.MustCompile(`\d{13}`)
+
+// told is what a queue has in Redis, but for its name and the time.
+func (f *fast) told(q *keys.Queue) string {
+	f.Helper()
+	var text strings.Builder
+	for place := range keys.Fixed {
+		if value, there := f.dump()[q.Key(place)]; there {
+			text.WriteString(strconv.Itoa(place) + ": " + times.ReplaceAllString(value, "TIME") + "\n")
+		}
+	}
+	return text.String()
+}
+
+// What was sent again, and arrives late, changes nothing: whatever became of the jobs, and of the queue.
+func TestLateDirectCalls(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		f.resend(f.stamp(), "c", item(1, 0))
+		stamp, jobs := f.next(), made(2, 9, 0)
+		f.direct(stamp, jobs)
+		f.refused(stamp, jobs)
+		f.resend(stamp, "cccccccc", jobs...)
+		newer := f.next()
+		f.direct(newer, made(10, 17, 0))
+		f.refused(stamp, jobs)
+		f.edit(2, envelope(2, 3), nil, broker.StateEdited)
+		f.refused(stamp, jobs)
+		f.register("s")
+		claimed := f.claim("s", 20)
+		f.refused(stamp, jobs)
+		f.ack("s", claimed)
+		f.refused(stamp, jobs)
+		f.refused(newer, made(10, 17, 0))
+		f.counts(0, 0, 0, 0, 0)
+		f.must(f.rdb.FlushAll(f.ctx).Err())
+		f.refused(newer, made(10, 17, 0))
+	})
+}
+
+// A lane without a record, which an earlier copy of the call may have had, is no lane for a direct call.
+func TestDirectCallsNeedARecord(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		f.refused(f.next(), made(1, 8, 0))
+		stamp := f.next()
+		f.refused(stamp, made(1, 8, 0))
+		f.resend(stamp, "cccccccc", made(1, 8, 0)...)
+		f.direct(f.next(), made(11, 18, 0))
+		f.must(f.rdb.HSet(f.ctx, f.q.Key(keys.Producers), string(f.producer[:])+"1", "no record").Err())
+		f.refused(f.next(), made(21, 28, 0))
+	})
+}
+
+// Of a key of another type nothing is written.
+func TestDirectCallsOnWrongKeys(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		for _, place := range []int{keys.Jobs, keys.Producers, keys.Wake, keys.Meta, keys.Ready} {
+			f.must(f.rdb.FlushAll(f.ctx).Err())
+			f.resend(f.stamp(), "c", item(1, 0))
+			f.must(f.rdb.Set(f.ctx, f.q.Key(place), "mine", 0).Err())
+			f.refused(f.next(), made(2, 9, 0))
+		}
+		f.must(f.rdb.FlushAll(f.ctx).Err())
+		f.resend(f.stamp(), "c", item(1, 0))
+		f.must(f.rdb.HSet(f.ctx, f.q.Key(keys.Meta), "enqueued", "no number").Err())
+		f.refused(f.next(), made(2, 9, 0))
+		f.resend(f.next(), "cccccccc", made(2, 9, 0)...)
+	})
+}
+
+// A server that forgets its scripts at any time is none the worse.
+func TestDirectCallsWithoutScripts(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		f.resend(f.stamp(), "c", item(1, 0))
+		stamp := f.next()
+		for range 3 {
+			f.must(f.rdb.ScriptFlush(f.ctx).Err())
+			f.direct(stamp, made(2, 9, 0))
+			f.must(f.rdb.ScriptFlush(f.ctx).Err())
+			f.refused(stamp, made(2, 9, 0))
+			f.must(f.rdb.FlushAll(f.ctx).Err())
+			f.resend(f.stamp(), "c", item(1, 0))
+			stamp = f.next()
+		}
+	})
+}
+
+// Only calls of several new jobs, all for now and of one priority, are direct ones.
+func TestWhichCallsAreDirect(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		f.resend(f.stamp(), "c", item(0, 0))
+		change := func(at int, change func(*broker.Item)) []broker.Item {
+			jobs := made(10, 17, 0)
+			change(&jobs[at])
+			return jobs
+		}
+		fresh := f.next()
+		fresh.Recorded = false
+		for name, c := range map[string]struct {
+			stamp broker.Stamp
+			jobs  []broker.Item
+		}{
+			"few":              {f.next(), made(10, 13, 0)},
+			"ids of theirs":    {f.next(), change(3, func(i *broker.Item) { i.Made = false })},
+			"delayed":          {f.next(), change(7, func(i *broker.Item) { i.Due.In = 60_000 })},
+			"until a time":     {f.next(), change(0, func(i *broker.Item) { i.Due.At = 1 })},
+			"another priority": {f.next(), change(1, func(i *broker.Item) { *i = made(11, 11, 9)[0] })},
+			"no envelope":      {f.next(), change(2, func(i *broker.Item) { i.Envelope = []byte("none") })},
+			"no record":        {fresh, made(10, 17, 0)},
+		} {
+			f.must(f.rdb.FlushAll(f.ctx).Err())
+			if _, direct, err := f.send(f.q, c.stamp, c.jobs); direct || err != nil {
+				t.Errorf("%s: direct %v, %v", name, direct, err)
+			}
+		}
+		f.direct(f.next(), made(20, 27, 0))
+	})
+}
+
+// A full server takes nothing, and one that became a replica says so.
+func TestDirectCallsWhereThereIsNoRoom(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		f.resend(f.stamp(), "c", item(1, 0))
+		before, stamp := f.dump(), f.next()
+		f.full(true)
+		if _, direct, err := f.send(f.q, stamp, made(2, 9, 0)); !direct || !errors.Is(err, broker.ErrFull) || broker.Unanswered(err) {
+			t.Errorf("full: direct %v, %v", direct, err)
+		}
+		f.full(false)
+		f.unchanged(before)
+		f.direct(stamp, made(2, 9, 0))
+
+		before, stamp = f.dump(), f.next()
+		f.must(f.rdb.Do(f.ctx, "REPLICAOF", "127.0.0.1", "1").Err()) // where there is nobody
+		if _, direct, err := f.send(f.q, stamp, made(12, 19, 0)); !direct || !conn.Retryable(err) || !strings.Contains(err.Error(), "READONLY") {
+			t.Errorf("a replica: direct %v, %v", direct, err)
+		}
+		f.equal("to be left", f.x.Away(), true)
+		f.must(f.rdb.Do(f.ctx, "REPLICAOF", "NO", "ONE").Err())
+		f.unchanged(before)
+	}, redistest.WithConfig("maxmemory-policy noeviction"))
+}
+
+// Who may not do what a direct call does has none, from the first on.
+func TestDirectCallsThatAreNotAllowed(t *testing.T) {
+	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
+		admin := redistest.Client(t, srv)
+		for _, missing := range []string{"-multi", "-rename", "-del", "-discard"} {
+			f := &fast{env: newEnv(t, admin, "direct")}
+			f.must(admin.FlushAll(f.ctx).Err())
+			f.must(admin.Do(f.ctx, "ACL", "SETUSER", "app", "reset", "on", ">secret", "~*", "&*", "+@all", missing).Err())
+			f.connect(func(ctx context.Context) (net.Conn, error) {
+				c, err := new(net.Dialer).DialContext(ctx, "tcp", srv.Addr())
+				if err == nil {
+					_, err = c.Write([]byte("AUTH app secret\r\n"))
+				}
+				if err == nil {
+					_, err = c.Read(make([]byte, len("+OK\r\n")))
+				}
+				return c, err
+			})
+			f.resend(f.stamp(), "c", item(1, 0))
+			if got, direct, err := f.send(f.q, f.next(), made(2, 9, 0)); direct || err != nil || got != "cccccccc" {
+				t.Errorf("%s: %q, direct %v, %v", missing, got, direct, err)
+			}
+			f.x.Free()
+		}
+	})
+}
+
+// A right that is taken away meanwhile ends direct calls on that connection, and the call goes another way.
+func TestDirectCallsThatAreNotAllowedAnyMore(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		f.resend(f.stamp(), "c", item(1, 0))
+		f.must(f.rdb.Do(f.ctx, "ACL", "SETUSER", "default", "-rpush").Err())
+		before, stamp := f.dump(), f.next()
+		if _, direct, err := f.send(f.q, stamp, made(2, 9, 0)); !direct || !broker.Unanswered(err) || !strings.Contains(err.Error(), "NOPERM") {
+			t.Errorf("direct %v, %v", direct, err)
+		}
+		f.unchanged(before)
+		f.must(f.rdb.Do(f.ctx, "ACL", "SETUSER", "default", "+rpush").Err())
+		if got, direct, err := f.send(f.q, stamp, made(2, 9, 0)); direct || err != nil || got != "cccccccc" {
+			t.Errorf("%q, direct %v, %v", got, direct, err)
+		}
+	})
+}
+
+// Replicas and the append-only file have of a refused call nothing, and of others all.
+func TestDirectCallsElsewhere(t *testing.T) {
+	redistest.EachReplicated(t, 1, func(t *testing.T, all []*redisserver.Server) {
+		f := &fast{env: newEnv(t, redistest.Client(t, all[0]), "direct")}
+		f.connect(func(ctx context.Context) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", all[0].Addr())
+		})
+		f.resend(f.stamp(), "c", item(1, 0))
+		stamp := f.next()
+		f.direct(stamp, made(2, 9, 0))
+		f.refused(stamp, made(2, 9, 0))
+		f.direct(f.next(), made(12, 19, 0))
+		f.refused(stamp, made(2, 9, 0))
+		here := f.dump()
+		same := func(what string, rdb *redis.Client) {
+			t.Helper()
+			other := newEnv(t, rdb, "direct")
+			redistest.WaitFor(t, time.Minute, func() bool { return maps.Equal(other.dump(), here) }, what)
+		}
+		same("the replica to be the same", redistest.Client(t, all[1]))
+		if err := all[0].Restart(f.ctx); err != nil {
+			t.Fatal(err)
+		}
+		same("the file to have it all", redistest.Client(t, all[0]))
+	}, redistest.WithAOF("always"))
+}
