@@ -333,6 +333,22 @@ func TestDirectCallsThatAreNotAllowedAnyMore(t *testing.T) {
 	})
 }
 
+// Where a late call cannot be kept from the keys any more, as the right to move them was taken away, nothing is lost.
+func TestLateDirectCallThatIsNotStopped(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		f.resend(f.stamp(), "c", item(1, 0))
+		stamp := f.next()
+		f.direct(stamp, made(2, 9, 0))
+		f.must(f.rdb.Do(f.ctx, "ACL", "SETUSER", "default", "-rename").Err())
+		if _, direct, err := f.send(f.q, stamp, made(2, 9, 0)); !direct || !broker.Unanswered(err) {
+			t.Errorf("direct %v, %v", direct, err)
+		}
+		for n := 1; n <= 9; n++ {
+			f.state(n, broker.StateReady)
+		}
+	})
+}
+
 // Replicas and the append-only file have of a refused call nothing, and of others all.
 func TestDirectCallsElsewhere(t *testing.T) {
 	redistest.EachReplicated(t, 1, func(t *testing.T, all []*redisserver.Server) {
