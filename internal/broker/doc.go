@@ -1,5 +1,5 @@
 // Package broker is the only code of the job queue that issues Redis commands: one method, one Lua script, one atomic
-// transition.
+// transition. Batches of new jobs are the exception: commands of Redis' own store them, in a transaction (direct.go).
 //
 // Keys. "tm" stands for the namespace; the keys of one queue share the hash tag {queue}, so that a script touches one
 // Cluster slot. TestKeySchema holds this table against what the transitions write.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,6 +57,15 @@ func slotOf(process string) string { return process[:max(0, strings.LastIndexByt
 // nameOf is the name of a producer's job.
 func nameOf(slot, index int) string { return fmt.Sprintf("p%d.%d", slot, index) }
 
+// plainGroup tells whether the job is of a batch whose jobs are all of one queue and priority, for now, and without ids of the
+// caller's own: Redis stores such a batch itself.
+func plainGroup(name string) (group int, plain bool) {
+	_, index, _ := strings.Cut(name, ".")
+	i, err := strconv.Atoi(index)
+	group = i / groupSize
+	return group, err == nil && group%4 == 1
+}
+
 func newSpec(seed uint64, name string) spec {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))
@@ -77,6 +87,14 @@ func newSpec(seed uint64, name string) spec {
 		s.Do = doDead
 	}
 	s.Deaf, s.kept = one(10), one(4)
+	if group, plain := plainGroup(name); plain {
+		s.queue = queues[group/4%len(queues)]
+		s.opts = []queue.Option{queue.Queue(s.queue)}
+		if s.kept {
+			s.opts = append(s.opts, queue.Retain(24*time.Hour))
+		}
+		return s
+	}
 	switch x := rnd.IntN(10); {
 	case x < 3:
 		s.own = uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%d %s", seed, name)).String()
