@@ -1,12 +1,8 @@
 package queue
 
 import (
-	"bufio"
-	"crypto/rand"
 	"fmt"
 	"reflect"
-	"sync"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -19,55 +15,6 @@ type order struct {
 	lanes   *lanes
 	item    broker.Item
 	durable Durability
-}
-
-// common is what jobs that are made one right after the other have in common; nil = nothing.
-type common struct {
-	now    time.Time
-	made   int    // with that time
-	memory []byte // of their envelopes
-	spec   spec   // of the one that is made
-}
-
-const (
-	// sameTime is how many jobs of a batch are made with one look at the clock, which takes as long as a fifth of making one.
-	sameTime = 16
-	// envelopeMemory is allocated at a time for the envelopes of a batch, in bytes.
-	envelopeMemory = 16 << 10
-)
-
-// clock is the time, where several share it a little old.
-func (m *common) clock() time.Time {
-	if m == nil {
-		return time.Now()
-	}
-	if m.made%sameTime == 0 {
-		m.now = time.Now()
-	}
-	m.made++
-	return m.now
-}
-
-// blank is what options are applied to.
-func (m *common) blank() *spec {
-	if m == nil {
-		return &spec{queue: DefaultQueue}
-	}
-	m.spec = spec{queue: DefaultQueue}
-	return &m.spec
-}
-
-// envelope encodes it, of about so many bytes.
-func (m *common) envelope(e *wire.Envelope, about int) []byte {
-	if m == nil || about > envelopeMemory/8 {
-		return e.Append(make([]byte, 0, about))
-	}
-	if cap(m.memory)-len(m.memory) < about {
-		m.memory = make([]byte, 0, envelopeMemory)
-	}
-	from := len(m.memory)
-	m.memory = e.Append(m.memory)
-	return m.memory[from:len(m.memory):len(m.memory)]
 }
 
 // build turns args and options into an item of a queue. Its errors are ErrInvalid and ErrPayloadTooLarge.
@@ -115,29 +62,6 @@ func (c *Client) build(m *common, args Args, shared, options []Option) (order, e
 		b.durable = *s.durable
 	}
 	return b, nil
-}
-
-// newID makes a job's id. Its random part is read for several at a time: Go asks the kernel for each, which takes as long as all
-// the rest of it. (uuid.EnableRandPool would do so for every id of the process.)
-func newID() (uuid.UUID, error) {
-	r := randoms.Get().(*bufio.Reader)
-	id, err := uuid.NewV7FromReader(r)
-	randoms.Put(r)
-	return id, err
-}
-
-var randoms = sync.Pool{New: func() any { return bufio.NewReaderSize(rand.Reader, 1024) }}
-
-// payloads are what args are marshalled into on their way into envelopes.
-var payloads = sync.Pool{New: func() any { return new([]byte) }}
-
-// maxPooledPayload is the largest of them that is kept, in bytes.
-const maxPooledPayload = 64 << 10
-
-func putPayload(room *[]byte) {
-	if cap(*room) <= maxPooledPayload {
-		payloads.Put(room)
-	}
 }
 
 // appender is a codec that needs no memory of its own for each payload.

@@ -15,7 +15,8 @@ import (
 // ErrUnavailable, ErrOutcomeUnknown, ErrClosed; with a Durability also ErrNotConfirmed (the job is in the queue, and
 // the id is answered) and ErrUnsupported.
 func (c *Client) Enqueue(ctx context.Context, args Args, options ...Option) (uuid.UUID, error) {
-	b, err := c.build(nil, args, nil, options)
+	made := commons.Get().(*common)
+	b, err := c.build(made, args, nil, options)
 	if err != nil {
 		return uuid.Nil, err
 	}
@@ -25,5 +26,6 @@ func (c *Client) Enqueue(ctx context.Context, args Args, options ...Option) (uui
 	if err := b.lanes.share(ctx, b.item, b.durable); err != nil {
 		return b.item.ID, fmt.Errorf("enqueue %s: %w", args.Kind(), err)
 	}
+	made.reuse()
 	return b.item.ID, nil
 }

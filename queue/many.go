@@ -128,54 +128,6 @@ func summary(results []Result) error {
 // created tells an error of a job that was.
 func created(err error) bool { return errors.Is(err, ErrNotConfirmed) && !errors.Is(err, ErrDuplicate) }
 
-const (
-	chunkItems = 500
-	chunkBytes = 1 << 20 // of envelopes: what one call makes Redis read at a time
-	groupSize  = 4       // chunks a pipeline
-)
-
-// chunk is one enqueue call of a batch, and the places of its items in it.
-type chunk struct {
-	lanes  *lanes
-	items  []broker.Item
-	places []int
-	bytes  int
-	room   int            // items
-	want   broker.Confirm // the strictest of what its jobs wait for
-	own    []Durability   // of each; nil while none has one
-}
-
-// add takes a job, whose place in the batch is given.
-func (ch *chunk) add(b order, place int) {
-	ch.items, ch.places, ch.bytes = append(ch.items, b.item), append(ch.places, place), ch.bytes+len(b.item.Envelope)
-	if !b.durable.none() {
-		if ch.own == nil {
-			ch.own = make([]Durability, 0, cap(ch.items))
-		}
-		b.durable.add(&ch.want)
-	}
-	if ch.own != nil {
-		for len(ch.own) < len(ch.items)-1 { // those before had none
-			ch.own = append(ch.own, Durability{})
-		}
-		ch.own = append(ch.own, b.durable)
-	}
-}
-
-// outcome is what became of one of its jobs, once the call was answered.
-func (ch *chunk) outcome(i int, answer *broker.BatchOutcome) error {
-	if ch.own == nil {
-		return outcome(answer.Outcomes[i], ch.items[i].ID)
-	}
-	return ch.own[i].confirmed(answer.Outcomes[i], ch.items[i].ID, answer.Confirmed)
-}
-
-// gather makes one wait of two, which is enough for both.
-func gather(a, b broker.Confirm) broker.Confirm {
-	return broker.Confirm{Replicas: max(a.Replicas, b.Replicas), Synced: a.Synced || b.Synced,
-		SyncedReplicas: max(a.SyncedReplicas, b.SyncedReplicas), Timeout: max(a.Timeout, b.Timeout)}
-}
-
 // many is one EnqueueMany under way: items are encoded while the group before them travels.
 type many struct {
 	client  *Client
@@ -189,7 +141,14 @@ type many struct {
 func (m *many) split(items []Item, options []Option, room func() int, hand func(*chunk)) {
 	open := make(map[*lanes]*chunk)
 	var last *chunk // most batches are of one queue
-	var made common
+	made := common{slab: batchSlab, memory: takeMemory()}
+	mixed := false // jobs of several chunks share its memory
+	pass := func(ch *chunk) {
+		if !mixed {
+			ch.memory, made.memory = made.memory, takeMemory()
+		}
+		hand(ch)
+	}
 	for i := range items {
 		b, err := m.client.build(&made, items[i].Args, options, items[i].Options)
 		if err != nil {
@@ -202,12 +161,12 @@ func (m *many) split(items []Item, options []Option, room func() int, hand func(
 			ch = open[b.lanes]
 		}
 		if ch == nil {
-			ch = &chunk{lanes: b.lanes, room: room()}
-			first := min(ch.room, len(items)-i)
+			limit := room()
+			first := min(limit, len(items)-i)
 			if len(open) > 0 { // of many queues each may get but a few
-				first = min(first, 8)
+				first, mixed = min(first, 8), true
 			}
-			ch.items, ch.places = make([]broker.Item, 0, first), make([]int, 0, first)
+			ch = newChunk(b.lanes, limit, first)
 			open[b.lanes] = ch
 		}
 		last = ch
@@ -215,11 +174,11 @@ func (m *many) split(items []Item, options []Option, room func() int, hand func(
 		if len(ch.items) >= ch.room || ch.bytes >= chunkBytes {
 			delete(open, ch.lanes)
 			last = nil
-			hand(ch)
+			pass(ch)
 		}
 	}
 	for _, ch := range open {
-		hand(ch)
+		pass(ch)
 	}
 }
 

@@ -105,6 +105,7 @@ func (s *stream) receive() {
 		err = outward(err)
 		f.chunk.lanes.give(f.lane, err)
 		s.settle(f.chunk, &broker.BatchOutcome{Outcomes: outcomes, Err: err}, err)
+		f.chunk.reuse()
 	default:
 		s.fail(err)
 		return
