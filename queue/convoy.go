@@ -91,7 +91,7 @@ func (c *convoy) next() (call *sharedCall, landed, over bool) {
 		return nil, false, false
 	}
 	call = &c.calls[(c.first+c.under)%convoyCalls]
-	call.waiters = s.pickLocked(call.waiters[:0], room)
+	call.waiters, call.start = s.pickLocked(call.waiters[:0], room), time.Now() // before any of them can be told that it is under way
 	return call, false, false
 }
 
@@ -126,7 +126,7 @@ func (c *convoy) move(call *sharedCall) error {
 	}
 	c.under++
 	c.jobs += len(call.items)
-	return l.client.express.Send(l.keys, call.stamp, call.items)
+	return l.client.express.Send(&broker.Call{Batch: broker.Batch{Queue: l.keys, Stamp: call.stamp, Items: call.items}, Start: call.start})
 }
 
 // receive takes the answer of the first call under way, and tells those who wait for it.

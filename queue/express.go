@@ -32,12 +32,12 @@ func newExpress(set *conn.Set, space keys.Space) *broker.Express {
 
 // express makes the call on the express connection, which is taken. Its error is nil too where it has to be made another way
 // and surely was not carried out: there are no outcomes then.
-func (l *lanes) express(ctx context.Context, stamp broker.Stamp, items []broker.Item) ([]broker.Outcome, error) {
+func (l *lanes) express(ctx context.Context, start time.Time, stamp broker.Stamp, items []broker.Item) ([]broker.Outcome, error) {
 	if err := l.list(ctx); err != nil {
 		return nil, err
 	}
 	x := l.client.express
-	if err := x.Send(l.keys, stamp, items); err != nil {
+	if err := x.Send(&broker.Call{Batch: broker.Batch{Queue: l.keys, Stamp: stamp, Items: items}, Start: start}); err != nil {
 		return nil, err
 	}
 	outcomes, answered, err := x.Receive()
@@ -53,7 +53,7 @@ func (l *lanes) alone(ctx context.Context, s *sharing, item broker.Item) error {
 	one, start := l.take(), time.Now()
 	stamp, items := l.stamp(one), []broker.Item{item}
 	l.client.express.While(ctx, 0)
-	outcomes, err := l.express(ctx, stamp, items)
+	outcomes, err := l.express(ctx, start, stamp, items)
 	l.client.express.Free()
 	away := errors.Is(outward(err), ErrUnavailable)
 	if err == nil && outcomes != nil || err != nil && !away {

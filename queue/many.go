@@ -60,8 +60,7 @@ func (e *BatchError) Unwrap() error { return e.First }
 // EnqueueMany adds 1 to 1,000,000 jobs through pipelined calls, with a result for each in the same order; the options
 // hold for every item, an item's own come after them. Jobs of one queue keep their order, also where calls are sent again; only
 // where somebody has Redis forget its scripts (SCRIPT FLUSH) in the middle of a batch, and another producer brings them back in
-// that moment, or where there are so many producers (20,000 in 10 minutes) that Redis drops the records of some, a part may stand
-// behind later ones. It is not one transaction: a part may be created when another fails, and the
+// that moment, some may stand behind later ones. It is not one transaction: a part may be created when another fails, and the
 // results say which. The error is nil when all were created, and
 // confirmed where they have a Durability, else a *BatchError, or ErrInvalid for a batch of no or too many items.
 //
@@ -147,6 +146,7 @@ func (m *many) split(items []Item, options []Option, room func() int, hand func(
 		if !mixed {
 			ch.memory, made.memory = made.memory, takeMemory()
 		}
+		made.made = 0 // that may take long
 		hand(ch)
 	}
 	for i := range items {
@@ -156,6 +156,10 @@ func (m *many) split(items []Item, options []Option, room func() int, hand func(
 			continue
 		}
 		m.results[i].ID = b.item.ID
+		if err := b.lanes.settled(m.ctx, &b.item); err != nil {
+			m.results[i].Err = fmt.Errorf("not sent: %w", err)
+			continue
+		}
 		ch := last
 		if ch == nil || ch.lanes != b.lanes {
 			ch = open[b.lanes]

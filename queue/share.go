@@ -45,7 +45,7 @@ func (call *sharedCall) load(l *lanes) {
 	for _, w := range call.waiters {
 		call.items = append(call.items, w.item)
 	}
-	call.lane, call.start = l.take(), time.Now()
+	call.lane = l.take()
 	call.stamp = l.stamp(call.lane)
 }
 
@@ -104,6 +104,7 @@ func (l *lanes) share(ctx context.Context, item broker.Item, d Durability) error
 		if l.withdraw(s, w) {
 			return context.Cause(ctx)
 		}
+		l.doubt()
 		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, context.Cause(ctx))
 	}
 }
@@ -129,6 +130,7 @@ func (l *lanes) fly(s *sharing) {
 			return
 		}
 		l.mu.Lock()
+		call.start = time.Now()
 		if call.waiters = s.pickLocked(call.waiters[:0], shareItems); len(call.waiters) == 0 {
 			l.landLocked(s)
 			l.mu.Unlock()

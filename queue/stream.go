@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tidemill/tidemill/internal/broker"
@@ -34,6 +35,17 @@ type flown struct {
 	chunk *chunk
 	lane  *lane
 	stamp broker.Stamp
+}
+
+// call is the chunk's call, which is carried out only if that of the chunk before it is, of the same queue.
+func (s *stream) call(f *flown) *broker.Call {
+	c := &broker.Call{Batch: broker.Batch{Queue: f.chunk.lanes.keys, Stamp: f.stamp, Items: f.chunk.items}, Start: time.Now()}
+	for i := range s.flown {
+		if s.flown[i].chunk.lanes == f.chunk.lanes {
+			c.After = &s.flown[i].stamp
+		}
+	}
+	return c
 }
 
 // stream makes the calls of the batch on the express connection, which is taken.
@@ -76,7 +88,8 @@ func (s *stream) send(ch *chunk) {
 	}
 	f := flown{chunk: ch, lane: ch.lanes.take()}
 	f.stamp = ch.lanes.stamp(f.lane)
-	for s.x != nil && len(s.again) == 0 && s.x.Turns(f.stamp, ch.items) {
+	call := s.call(&f)
+	for s.x != nil && len(s.again) == 0 && s.x.Turns(call) {
 		s.receive()
 	}
 	if s.x == nil || len(s.again) > 0 {
@@ -84,8 +97,11 @@ func (s *stream) send(ch *chunk) {
 		s.usual([]flown{f}, nil)
 		return
 	}
-	s.flown = append(s.flown, f)
-	if err := s.x.Send(ch.lanes.keys, f.stamp, ch.items); err != nil {
+	if len(s.flown) == 0 {
+		call.After = nil
+	}
+	err := s.x.Send(call)
+	if s.flown = append(s.flown, f); err != nil {
 		s.fail(err)
 	} else if len(s.flown) > window || !s.x.Knows() { // by a server that may not have the script one call at a time is refused
 		if s.receive(); len(s.again) > 0 {
@@ -115,6 +131,9 @@ func (s *stream) receive() {
 
 // fail gives the connection up: what has no answer is sent again.
 func (s *stream) fail(err error) {
+	if !errors.Is(outward(err), ErrUnavailable) { // an answer that cannot be read says nothing of the calls behind it
+		err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	s.again, s.flown = append(s.again, s.flown...), nil
 	if s.ctx.Err() == nil {
 		s.client.conn.Refresh()
@@ -137,6 +156,13 @@ func (s *stream) repeat(failed error) {
 
 // usual makes calls the usual way; failed is what became of a first try, nil = there was none, or it surely was not carried out.
 func (s *stream) usual(calls []flown, failed error) {
+	if stop := s.stopped(); stop != nil && failed == nil {
+		for _, one := range calls {
+			one.chunk.lanes.give(one.lane, stop)
+			s.settle(one.chunk, nil, fmt.Errorf("not sent: %w", stop))
+		}
+		return
+	}
 	f := newFlight(s.client, len(calls))
 	group, used := make([]*chunk, len(calls)), make([]*lane, len(calls))
 	for i, one := range calls {

@@ -63,6 +63,9 @@ func (c *Client) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, args Args,
 			"give Durable(Durability{}), or enqueue outside of a transaction")
 	}
 	l, item := b.lanes, b.item
+	if err := l.settled(ctx, &item); err != nil {
+		return nil, err
+	}
 	p := &Pending{ID: item.ID, lanes: l}
 	if l.tells {
 		p.item = item

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -17,11 +18,17 @@ import (
 )
 
 // A direct call is an enqueue call whose jobs Redis stores by one HSET and one RPUSH, between two small scripts and in one
-// transaction: its Lua never sees the jobs, which is most of what a call costs. Nobody may know an id of it yet, as nothing looks
-// for duplicates, and its lane must have a record: that alone tells a call that arrives late, after it was sent again, from one
-// that is new. A call that is refused, or has no answer, is made again as any other, under the same stamp.
+// transaction: its Lua never sees the jobs, which is most of what a call costs. A call that is refused, or has no answer, is made
+// again as any other, under the same stamp.
+//
+// Nothing looks for duplicates: nobody else may have an id of its jobs yet. Its lane must have a record, which alone tells a call
+// that arrives late, after it was sent again, from one that is new. One that was given up, so that there is no newer record, is void
+// DirectFor after it began, by the server's clock: until then its ids must not be enqueued in another way.
 //
 // The scripts are sent as text: one that the server forgot would leave the commands between them to themselves.
+
+// DirectFor is how long a direct call is valid.
+const DirectFor = time.Second
 
 const (
 	// directJobs is how many jobs a direct call has at least: fewer cost more so.
@@ -33,8 +40,8 @@ const (
 
 // directBegin and directEnd are how those scripts' calls begin on the wire, up to their keys.
 var (
-	directBegin = evalHead("direct_begin", 8, 5)
-	directEnd   = evalHead("direct_end", 2, 2)
+	directBegin = evalHead("direct_begin", 5+6, 5)
+	directEnd   = evalHead("direct_end", 2+1, 2)
 )
 
 // evalHead writes the head of an EVAL of so many keys and arguments. Redis computes the digest of the text for each call: it goes
@@ -50,8 +57,9 @@ func evalHead(name string, values, keys int) string {
 }
 
 // directly tells whether the call may be a direct one, and the priority of all of its jobs.
-func (x *Express) directly(stamp Stamp, items []Item) (priority int, ok bool) {
-	if !x.direct || !x.knows || !stamp.Recorded || len(items) < directJobs {
+func (x *Express) directly(c *Call) (priority int, ok bool) {
+	items := c.Items
+	if !x.direct || !x.knows || !c.Stamp.Recorded || len(items) < directJobs {
 		return 0, false
 	}
 	for i := range items {
@@ -64,16 +72,24 @@ func (x *Express) directly(stamp Stamp, items []Item) (priority int, ok bool) {
 	return priority, true
 }
 
-// appendDirect writes the call as it goes over the wire.
-func appendDirect(dst []byte, q *keys.Queue, stamp Stamp, items []Item, priority int) []byte {
+// appendDirect writes the call as it goes over the wire. until is when it is void, in ms of the server's clock.
+func appendDirect(dst []byte, c *Call, priority int, until int64) []byte {
+	q, items := c.Queue, c.Items
 	jobs, ready := q.Key(keys.Jobs), q.Key(keys.Ready+priority)
 	dst = append(append(dst, "*1\r\n$5\r\nMULTI\r\n"...), directBegin...)
 	for _, key := range [...]string{jobs, ready, q.Key(keys.Producers), q.Key(keys.Wake), q.Key(keys.Meta)} {
 		dst = appendBulk(dst, key)
 	}
-	var lane [len(uuid.UUID{}) + 20]byte
-	dst = appendBulk(dst, strconv.AppendUint(append(lane[:0], stamp.Producer[:]...), uint64(stamp.Lane), 10))
-	dst = appendBulkNumber(appendBulkNumber(dst, stamp.Seq), uint64(len(items)))
+	var text [len(uuid.UUID{}) + 40]byte
+	lane := appendLane(text[:0], c.Stamp)
+	dst = appendBulkNumber(appendBulkNumber(appendBulk(dst, lane), c.Stamp.Seq), uint64(len(items)))
+	dst = appendBulkNumber(dst, uint64(max(until, 0)))
+	if c.After == nil {
+		dst = appendBulkNumber(appendBulk(dst, lane), 0)
+	} else {
+		var before [len(uuid.UUID{}) + 20]byte
+		dst = appendBulkNumber(appendBulk(dst, appendLane(before[:0], *c.After)), c.After.Seq)
+	}
 
 	dst = appendArray(dst, 2+2*len(items))
 	dst = appendBulk(append(dst, "$4\r\nHSET\r\n"...), jobs)
@@ -86,17 +102,23 @@ func appendDirect(dst []byte, q *keys.Queue, stamp Stamp, items []Item, priority
 		dst = appendBulk(dst, items[i].ID[:])
 	}
 	dst = appendBulk(appendBulk(append(dst, directEnd...), jobs), ready)
+	dst = appendBulk(dst, strconv.AppendUint(lane, c.Stamp.Seq, 10))
 	return append(dst, "*1\r\n$4\r\nEXEC\r\n"...)
 }
 
-// directReply reads the answer to a direct call of n jobs. refused is why nothing of it was done.
-func (x *Express) directReply(n int) (refused, err error) {
+// appendLane writes a lane as the field of its record.
+func appendLane(dst []byte, s Stamp) []byte {
+	return strconv.AppendUint(append(dst, s.Producer[:]...), uint64(s.Lane), 10)
+}
+
+// directReply reads the answer to a direct call of n jobs. now is the server's time, ms; refused is why nothing of it was done.
+func (x *Express) directReply(n int) (now int64, refused, err error) {
 	raw := x.in[:0]
 	defer func() { x.in = raw[:0] }()
 	for range directCommands {
 		from := len(raw)
 		if raw, err = x.line(raw); err != nil {
-			return nil, err
+			return 0, nil, err
 		}
 		if raw[from] == '-' && refused == nil {
 			refused = typed(string(raw[from+1 : len(raw)-2]))
@@ -104,38 +126,43 @@ func (x *Express) directReply(n int) (refused, err error) {
 	}
 	from := len(raw)
 	if raw, err = x.line(raw); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	if text, aborted := strings.CutPrefix(string(raw[from:len(raw)-2]), "-EXECABORT "); aborted {
+	if text, aborted := strings.CutPrefix(string(raw[from:len(raw)-2]), "-EXECABORT "); aborted && strings.HasPrefix(string(raw), "+OK\r\n") {
 		if refused == nil {
 			refused = typed(strings.TrimPrefix(text, "Transaction discarded because of: "))
 		}
-		return refused, nil
+		return 0, refused, nil
 	}
 	if string(raw) != directAnswer+"*4\r\n" {
-		return nil, fmt.Errorf("%w: %.200q", ErrBadReply, raw)
+		return 0, nil, fmt.Errorf("%w: %.200q", ErrBadReply, raw)
 	}
-	var answers [4]int
+	var answers [4]int64
 	for i := range answers {
 		from := len(raw)
 		if raw, err = x.line(raw); err != nil {
-			return nil, err
+			return 0, nil, err
 		}
-		if answers[i], err = strconv.Atoi(string(raw[from+1 : len(raw)-2])); raw[from] != ':' || err != nil {
-			return nil, fmt.Errorf("%w: %.200q", ErrBadReply, raw[from:])
+		if answers[i], err = strconv.ParseInt(string(raw[from+1:len(raw)-2]), 10, 64); raw[from] != ':' || err != nil {
+			return 0, nil, fmt.Errorf("%w: %.200q", ErrBadReply, raw[from:])
 		}
 	}
-	if answers[0] == 0 {
-		return errNotDirect, nil
+	switch {
+	case answers[0] <= 0 && answers[3] == 1:
+		return -answers[0], errNotDirect, nil
+	case answers[0] <= 0:
+		return -answers[0], errNotStopped, nil
+	case answers[1] != int64(n):
+		return 0, nil, fmt.Errorf("%w: %d of %d jobs", ErrBadReply, answers[1], n)
 	}
-	if answers[1] != n {
-		return nil, fmt.Errorf("%w: %d of %d jobs", ErrBadReply, answers[1], n)
-	}
-	return nil, nil
+	return answers[0], nil, nil
 }
 
-// errNotDirect says that the call has to be made as any other.
-var errNotDirect = script.Error("NOTDIRECT the lane has no record, or a key is of another type")
+// errNotDirect says that the call has to be made as any other; errNotStopped the same where its jobs were stored for all that.
+var (
+	errNotDirect  = script.Error("NOTDIRECT late, or the lane has no record, or a key is of another type")
+	errNotStopped = script.Error("NOTDIRECT late or without a record, and the keys may not be moved")
+)
 
 // transacts tells whether direct calls may be made on a new connection, by a transaction that is not carried out. key is one that
 // nobody uses: what MULTI does not hold back is carried out at once.

@@ -7,31 +7,30 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/tidemill/tidemill/internal/keys"
 )
 
-// directBatch is a batch for a direct call.
-func directBatch(tb testing.TB, n int) (*keys.Queue, Stamp, []Item) {
+// directCall is a call of n jobs that may be a direct one.
+func directCall(tb testing.TB, n int) *Call {
 	tb.Helper()
 	q, stamp, items := batch(tb, n)
 	stamp.Recorded = true
 	for i := range items {
 		items[i].Made = true
 	}
-	return q, stamp, items
+	return &Call{Batch: Batch{q, stamp, items}, Start: time.Now()}
 }
 
 // directAnswering is answering for direct calls of 8 jobs.
 func directAnswering(t *testing.T, answers ...string) (*Express, func() (outcomes []Outcome, answered bool, err error)) {
 	t.Helper()
 	x, _ := answering(t, answers...)
-	x.direct, x.knows = true, true
-	q, stamp, items := directBatch(t, 8)
+	x.direct, x.knows, x.heard = true, true, time.Now()
+	c := directCall(t, 8)
 	return x, func() ([]Outcome, bool, error) {
-		if err := x.Send(q, stamp, items); err != nil {
+		if err := x.Send(c); err != nil {
 			t.Fatal(err)
 		}
 		return x.Receive()
@@ -41,7 +40,7 @@ func directAnswering(t *testing.T, answers ...string) (*Express, func() (outcome
 const aborted = "-EXECABORT Transaction discarded because of"
 
 func TestDirectReadsAnswers(t *testing.T) {
-	const done, refused = directAnswer + "*4\r\n:1\r\n:8\r\n:20\r\n:0\r\n", directAnswer + "*4\r\n:0\r\n:8\r\n:8\r\n:1\r\n"
+	const done, refused = directAnswer + "*4\r\n:1700000000000\r\n:8\r\n:20\r\n:0\r\n", directAnswer + "*4\r\n:-1700000000005\r\n:8\r\n:8\r\n:1\r\n"
 	x, call := directAnswering(t, done, refused, done,
 		"+OK\r\n+QUEUED\r\n-OOM command not allowed\r\n-OOM command not allowed\r\n+QUEUED\r\n"+aborted+" previous errors.\r\n",
 		directAnswer+aborted+": OOM command not allowed\r\n", done,
@@ -56,6 +55,9 @@ func TestDirectReadsAnswers(t *testing.T) {
 	if _, answered, err := call(); !answered || !Unanswered(err) || !errors.Is(err, errNotDirect) {
 		t.Errorf("refused: %v, %v", answered, err)
 	}
+	if x.server != 1700000000005 {
+		t.Errorf("the server's clock is at %d", x.server)
+	}
 	created()
 	for range 2 {
 		if _, answered, err := call(); !answered || !errors.Is(err, ErrFull) || Unanswered(err) {
@@ -66,10 +68,16 @@ func TestDirectReadsAnswers(t *testing.T) {
 	if _, answered, err := call(); !answered || !Unanswered(err) || !strings.Contains(err.Error(), "NOPERM no") {
 		t.Errorf("not allowed: %v, %v", answered, err)
 	}
-	if _, stamp, items := directBatch(t, 8); x.direct {
+	if _, direct := x.directly(directCall(t, 8)); direct {
 		t.Error("it goes on with direct calls")
-	} else if _, direct := x.directly(stamp, items); direct {
-		t.Error("a direct call")
+	}
+}
+
+// Where a call that was refused has been stored all the same there are no more.
+func TestDirectThatIsNotStopped(t *testing.T) {
+	x, call := directAnswering(t, directAnswer+"*4\r\n:-1700000000000\r\n:8\r\n:8\r\n:0\r\n")
+	if _, answered, err := call(); !answered || !Unanswered(err) || !errors.Is(err, errNotStopped) || x.direct {
+		t.Errorf("%v, %v, direct calls %v", answered, err, x.direct)
 	}
 }
 
@@ -118,12 +126,12 @@ func TestWhoMayMakeDirectCalls(t *testing.T) {
 
 func BenchmarkEnqueueDirect(b *testing.B) {
 	for _, n := range []int{16, 256} {
-		q, stamp, items := directBatch(b, n)
+		c := directCall(b, n)
 		b.Run(size(n), func(b *testing.B) {
 			var buf []byte
 			b.ReportAllocs()
 			for b.Loop() {
-				buf = appendDirect(buf[:0], q, stamp, items, 0)
+				buf = appendDirect(buf[:0], c, 0, 1700000000000)
 				_, _ = io.Discard.Write(buf)
 			}
 		})
@@ -131,14 +139,15 @@ func BenchmarkEnqueueDirect(b *testing.B) {
 }
 
 func TestDirectCallAllocations(t *testing.T) {
-	q, stamp, items := directBatch(t, 256)
+	c := directCall(t, 256)
+	c.After = &Stamp{Producer: c.Stamp.Producer, Lane: 7, Seq: 8}
 	x := &Express{direct: true, knows: true}
 	var buf []byte
 	if got := testing.AllocsPerRun(100, func() {
-		if _, direct := x.directly(stamp, items); !direct {
+		if _, direct := x.directly(c); !direct {
 			t.Fatal("not direct")
 		}
-		buf = appendDirect(buf[:0], q, stamp, items, 0)
+		buf = appendDirect(buf[:0], c, 0, 1700000000000)
 	}); got > expressAllocations {
 		t.Errorf("a direct call allocates %v times, allowed are %d", got, expressAllocations)
 	}

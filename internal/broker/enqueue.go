@@ -62,7 +62,8 @@ func (b *Broker) Enqueue(ctx context.Context, q *keys.Queue, stamp Stamp, items 
 	if err != nil {
 		return nil, err
 	}
-	return enqueued(r, len(items))
+	_, outcomes, err := enqueued(r, len(items))
+	return outcomes, err
 }
 
 // Enqueued answers the outcomes of an EnqueueTx once its transaction was executed.
@@ -80,7 +81,8 @@ func (b *Broker) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, q *keys.Qu
 		if err != nil {
 			return nil, err
 		}
-		return enqueued(r, len(items))
+		_, outcomes, err := enqueued(r, len(items))
+		return outcomes, err
 	}
 }
 
@@ -188,21 +190,22 @@ func appendEnqueue(dst []byte, q *keys.Queue, stamp Stamp, items []Item) []byte 
 	return dst
 }
 
-func enqueued(r *reply, n int) ([]Outcome, error) {
+// enqueued reads the script's answer: the server's time, ms, and what became of n items.
+func enqueued(r *reply, n int) (now int64, outcomes []Outcome, err error) {
 	r.Array()
-	r.Number()
+	now = r.Number() / 1000
 	words := r.Bytes()
 	if len(words) != 0 && len(words) != n {
 		r.Fail("outcomes and items differ in number")
 	}
 	if r.Err != nil {
-		return nil, r.Err
+		return 0, nil, r.Err
 	}
-	out := allCreated(n)
+	outcomes = allCreated(n)
 	for i := range words {
-		out[i] = Outcome(words[i])
+		outcomes[i] = Outcome(words[i])
 	}
-	return out, nil
+	return now, outcomes, nil
 }
 
 func allCreated(n int) []Outcome {
@@ -257,7 +260,7 @@ func (b *Broker) EnqueueBatches(ctx context.Context, batches []Batch) []BatchOut
 	out := make([]BatchOutcome, len(batches))
 	for i, res := range b.doAll(ctx, calls) {
 		if out[i].Err = res.err; res.err == nil {
-			out[i].Outcomes, out[i].Err = enqueued(res.reply, len(batches[i].Items))
+			_, out[i].Outcomes, out[i].Err = enqueued(res.reply, len(batches[i].Items))
 		}
 	}
 	return out

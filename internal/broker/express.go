@@ -26,14 +26,17 @@ type Express struct {
 	sent   []sent    // the calls that are not answered yet
 	used   time.Time // when the last reply came; zero of a new connection
 	stop   func() bool
-	away   bool // the server says that it does not serve
-	knows  bool // the script, as it has answered on this connection
-	direct bool // calls may be direct ones (direct.go)
+	away   bool  // the server says that it does not serve
+	knows  bool  // the script, as it has answered on this connection
+	direct bool  // calls may be direct ones (direct.go)
+	server int64 // its clock when it last answered, ms
+	heard  time.Time
 
-	probe string // a key that nobody uses; empty: no direct calls. Of the dial under way, and before the first
-	life  context.Context
-	end   context.CancelFunc
-	dials sync.WaitGroup
+	probe   string // a key that nobody uses; empty: no direct calls. Of the dial under way, and before the first
+	unasked int    // dials in a row in which the question came to nothing; of the dial too
+	life    context.Context
+	end     context.CancelFunc
+	dials   sync.WaitGroup
 
 	mu      sync.Mutex
 	conn    net.Conn // changed by who has it alone
@@ -49,6 +52,8 @@ const (
 	redialAfter = time.Second
 	// dialFor bounds how long one try to connect takes.
 	dialFor = 5 * time.Second
+	// unaskedProbes is how often in a row a connection may end over the question whether it may have direct calls.
+	unaskedProbes = 3
 	// freshFor is how long after a reply a connection is held for alive without a look at it.
 	freshFor = time.Millisecond
 )
@@ -135,10 +140,13 @@ func (x *Express) dialled() {
 	}
 	may := false
 	if err == nil && x.probe != "" {
-		if may, err = transacts(ctx, c, x.probe); err != nil {
+		if may, err = transacts(ctx, c, x.probe); err == nil {
+			x.unasked = 0
+		} else {
+			x.unasked++
 			_ = c.Close()
 		}
-		if errors.Is(err, errInTransaction) {
+		if errors.Is(err, errInTransaction) || x.unasked == unaskedProbes {
 			x.probe = "" // the next one is not asked
 		}
 	}

@@ -45,7 +45,7 @@ func answering(t *testing.T, answers ...string) (*Express, func() (outcomes []Ou
 	taken(t, x)
 	q, stamp, items := batch(t, 2)
 	return x, func() ([]Outcome, bool, error) {
-		if err := x.Send(q, stamp, items); err != nil {
+		if err := x.Send(&Call{Batch: Batch{q, stamp, items}}); err != nil {
 			t.Fatal(err)
 		}
 		return x.Receive()
@@ -104,7 +104,7 @@ func TestExpressWatches(t *testing.T) {
 	if x.Watch(0) || x.Readable() {
 		t.Error("there is an answer to nothing")
 	}
-	if err := x.Send(q, stamp, items); err != nil {
+	if err := x.Send(&Call{Batch: Batch{q, stamp, items}}); err != nil {
 		t.Fatal(err)
 	}
 	if !x.Watch(time.Hour) || !x.Readable() {
@@ -216,7 +216,7 @@ func TestWhoLeavesExpress(t *testing.T) {
 	q, stamp, items := batch(t, 1)
 	ctx, leave := context.WithCancel(t.Context())
 	x.While(ctx, 0)
-	if err := x.Send(q, stamp, items); err != nil {
+	if err := x.Send(&Call{Batch: Batch{q, stamp, items}}); err != nil {
 		t.Fatal(err)
 	}
 	leave()

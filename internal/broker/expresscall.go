@@ -11,28 +11,37 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tidemill/tidemill/internal/conn"
-	"github.com/tidemill/tidemill/internal/keys"
 )
+
+// Call is an enqueue call on an Express.
+type Call struct {
+	Batch
+	// Start is when it began: not later than when it was given up by those who wait for it.
+	Start time.Time
+	// After is the call before that must have been carried out if this one is, where that has no answer yet; nil: none.
+	After *Stamp
+}
 
 // Turns tells whether Send would make a call in another way than those under way. What makes the server refuse one way may let it
 // carry out the other: for calls that must keep their order the answers are to be awaited first.
-func (x *Express) Turns(stamp Stamp, items []Item) bool {
+func (x *Express) Turns(c *Call) bool {
 	if len(x.sent) == 0 {
 		return false
 	}
-	_, direct := x.directly(stamp, items)
+	_, direct := x.directly(c)
 	return direct != x.sent[len(x.sent)-1].direct
 }
 
 // Send makes a call; its answer is for Receive, in turn. After an error nothing more can be sent or received.
-func (x *Express) Send(q *keys.Queue, stamp Stamp, items []Item) error {
-	priority, direct := x.directly(stamp, items)
+func (x *Express) Send(c *Call) error {
+	priority, direct := x.directly(c)
 	if direct {
-		x.out = appendDirect(x.out[:0], q, stamp, items, priority)
+		until := x.server + c.Start.Add(DirectFor).Sub(x.heard).Milliseconds()
+		x.out = appendDirect(x.out[:0], c, priority, until)
 	} else {
-		x.out = appendEnqueue(x.out[:0], q, stamp, items)
+		x.out = appendEnqueue(x.out[:0], c.Queue, c.Stamp, c.Items)
 	}
-	x.sent = append(x.sent, sent{len(items), direct})
+	x.sent = append(x.sent, sent{len(c.Items), direct})
 	if x.timeout > 0 {
 		if err := x.conn.SetDeadline(time.Now().Add(x.timeout)); err != nil {
 			return err
@@ -51,10 +60,11 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 		}
 	}
 	var raw []byte
+	var now int64
 	var refused error
 	direct := len(x.sent) > 0 && x.sent[0].direct
 	if direct {
-		refused, err = x.directReply(x.sent[0].jobs)
+		now, refused, err = x.directReply(x.sent[0].jobs)
 	} else {
 		raw, refused, err = x.reply()
 	}
@@ -63,6 +73,12 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 	}
 	n := x.sent[0].jobs
 	x.sent = x.sent[:copy(x.sent, x.sent[1:])]
+	if raw != nil && refused == nil {
+		now, outcomes, err = enqueued(&reply{B: raw}, n)
+	}
+	if now > 0 {
+		x.server, x.heard = now, time.Now()
+	}
 	switch {
 	case refused != nil:
 		x.away = x.away || conn.Retryable(refused) // as a primary that became a replica
@@ -71,10 +87,10 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 		}
 		return nil, true, refused
 	case direct:
-		return allCreated(n), true, nil
+		outcomes = allCreated(n)
+	default:
+		x.knows = true
 	}
-	x.knows = true
-	outcomes, err = enqueued(&reply{B: raw}, n)
 	return outcomes, true, err
 }
 

@@ -44,7 +44,7 @@ func TestEnqueuedReply(t *testing.T) {
 		"*2\r\n$1\r\n5\r\n$4\r\ncdxe\r\n": "",
 		"*2\r\n$1\r\n5\r\n":               "",
 	} {
-		out, err := enqueued(&reply{B: []byte(raw)}, 3)
+		_, out, err := enqueued(&reply{B: []byte(raw)}, 3)
 		if string(out) != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", raw, out, err)
 		}
@@ -108,7 +108,7 @@ func FuzzReply(f *testing.F) {
 		pulse.read(pulsed)
 		claims := &reply{B: raw}
 		readClaims(claims)
-		outcomes, enqueueErr := enqueued(&reply{B: raw}, n)
+		_, outcomes, enqueueErr := enqueued(&reply{B: raw}, n)
 		for _, err := range []error{out.read(&reply{B: raw}, &Exchange{Done: make([]Claim, n)}), pulsed.Err, claims.Err, enqueueErr} {
 			if err != nil && !errors.Is(err, ErrBadReply) {
 				t.Errorf("untyped error %v", err)

@@ -23,7 +23,8 @@ import (
 // fast is an env with an express connection, which is taken and knows the script.
 type fast struct {
 	*env
-	x *broker.Express
+	x    *broker.Express
+	dial func(context.Context) (net.Conn, error)
 }
 
 func onExpress(t *testing.T, run func(f *fast), opts ...redistest.Option) {
@@ -38,13 +39,14 @@ func onExpress(t *testing.T, run func(f *fast), opts ...redistest.Option) {
 
 func (f *fast) connect(dial func(context.Context) (net.Conn, error)) {
 	f.Helper()
+	f.dial = dial
 	f.x = broker.NewExpress(dial, func() {}, time.Minute)
 	f.x.AllowDirect(f.space.Unused())
 	f.Cleanup(f.x.Close)
 	redistest.WaitFor(f.T, time.Minute, f.x.Take, "the connection")
 	other := f.queue("other")
 	_, err := f.b.Enqueue(f.ctx, other, broker.Stamp{}, []broker.Item{item(0, 0)})
-	f.must(errors.Join(err, f.x.Send(other, broker.Stamp{}, []broker.Item{item(0, 0)}))) // the script is there now
+	f.must(errors.Join(err, f.x.Send(&broker.Call{Batch: broker.Batch{Queue: other, Items: []broker.Item{item(0, 0)}}}))) // the script is there now
 	_, _, err = f.x.Receive()
 	f.must(err)
 }
@@ -70,8 +72,13 @@ func (f *fast) next() broker.Stamp {
 // send makes a call on the express connection, which is answered, and tells whether it was a direct one.
 func (f *fast) send(q *keys.Queue, stamp broker.Stamp, items []broker.Item) (outcomes string, direct bool, err error) {
 	f.Helper()
+	return f.call(&broker.Call{Batch: broker.Batch{Queue: q, Stamp: stamp, Items: items}, Start: time.Now()})
+}
+
+func (f *fast) call(c *broker.Call) (outcomes string, direct bool, err error) {
+	f.Helper()
 	before := f.transactions()
-	f.must(f.x.Send(q, stamp, items))
+	f.must(f.x.Send(c))
 	got, answered, err := f.x.Receive()
 	if !answered {
 		f.Fatalf("no answer: %v", err)
@@ -106,8 +113,13 @@ func (f *fast) direct(stamp broker.Stamp, items []broker.Item) {
 // refused makes a direct call that must be refused, and change nothing.
 func (f *fast) refused(stamp broker.Stamp, items []broker.Item) {
 	f.Helper()
+	f.refusedCall(&broker.Call{Batch: broker.Batch{Queue: f.q, Stamp: stamp, Items: items}, Start: time.Now()})
+}
+
+func (f *fast) refusedCall(c *broker.Call) {
+	f.Helper()
 	before := f.dump()
-	_, direct, err := f.send(f.q, stamp, items)
+	_, direct, err := f.call(c)
 	if !direct || !broker.Unanswered(err) || !strings.HasPrefix(err.Error(), "NOTDIRECT") {
 		f.Fatalf("direct: %v, %v", direct, err)
 	}
@@ -196,6 +208,40 @@ func TestDirectCallsNeedARecord(t *testing.T) {
 		f.direct(f.next(), made(11, 18, 0))
 		f.must(f.rdb.HSet(f.ctx, f.q.Key(keys.Producers), string(f.producer[:])+"1", "no record").Err())
 		f.refused(f.next(), made(21, 28, 0))
+	})
+}
+
+// A call that was given up is void soon, by the server's clock as it was last heard.
+func TestDirectCallsAreVoidSoon(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		f.resend(f.stamp(), "c", item(1, 0))
+		call := broker.Call{Batch: broker.Batch{Queue: f.q, Stamp: f.next(), Items: made(2, 9, 0)}, Start: time.Now().Add(-broker.DirectFor - 10*time.Millisecond)}
+		f.refusedCall(&call)
+		f.refusedCall(&call)
+		call.Start = time.Now()
+		_, _, err := f.call(&call)
+		f.must(err)
+		f.counts(9, 0, 0, 0, 0)
+	})
+}
+
+// A call is carried out only if the one before it was.
+func TestDirectCallsBehindOthers(t *testing.T) {
+	onExpress(t, func(f *fast) {
+		before := broker.Stamp{Producer: f.producer, Lane: 7, Seq: 5}
+		f.resend(before, "c", item(0, 0))
+		f.resend(f.stamp(), "c", item(1, 0))
+		behind := func(stamp broker.Stamp) *broker.Call {
+			return &broker.Call{Batch: broker.Batch{Queue: f.q, Stamp: f.next(), Items: made(2, 9, 0)}, Start: time.Now(), After: &stamp}
+		}
+		later, unknown := before, before
+		later.Seq, unknown.Lane = 6, 8
+		f.refusedCall(behind(later))
+		f.refusedCall(behind(unknown))
+		_, direct, err := f.call(behind(before))
+		f.must(err)
+		f.equal("direct", direct, true)
+		f.counts(10, 0, 0, 0, 0)
 	})
 }
 
@@ -333,20 +379,43 @@ func TestDirectCallsThatAreNotAllowedAnyMore(t *testing.T) {
 	})
 }
 
-// Where a late call cannot be kept from the keys any more, as the right to move them was taken away, nothing is lost.
+// Where a late call cannot be kept from the keys any more, as a right to move them was taken away, nothing is lost, and nothing of it
+// comes to light later.
 func TestLateDirectCallThatIsNotStopped(t *testing.T) {
 	onExpress(t, func(f *fast) {
-		f.resend(f.stamp(), "c", item(1, 0))
-		stamp := f.next()
-		f.direct(stamp, made(2, 9, 0))
-		f.must(f.rdb.Do(f.ctx, "ACL", "SETUSER", "default", "-rename").Err())
-		if _, direct, err := f.send(f.q, stamp, made(2, 9, 0)); !direct || !broker.Unanswered(err) {
-			t.Errorf("direct %v, %v", direct, err)
-		}
-		for n := 1; n <= 9; n++ {
-			f.state(n, broker.StateReady)
+		for _, rules := range [][]string{{"-rename"}, {"-del"}, {"-exists", "-lrange", "-type"}, {"resetkeys", "~direct:*{q}:jobs*", "~direct:*{q}:[pwm]*", "~direct:*{q}:ready:0"}} {
+			f.must(f.rdb.FlushAll(f.ctx).Err())
+			f.resend(f.stamp(), "c", item(1, 0))
+			stamp := f.next()
+			f.direct(stamp, made(2, 9, 0))
+			args := []any{"ACL", "SETUSER", "default"}
+			for _, rule := range rules {
+				args = append(args, rule)
+			}
+			f.must(f.rdb.Do(f.ctx, args...).Err())
+			if _, direct, err := f.send(f.q, stamp, made(2, 9, 0)); !direct || !broker.Unanswered(err) {
+				t.Errorf("%s: direct %v, %v", rules, direct, err)
+			}
+			f.must(f.rdb.Do(f.ctx, "ACL", "SETUSER", "default", "+@all", "allkeys").Err())
+			for n := 1; n <= 9; n++ {
+				f.state(n, broker.StateReady)
+			}
+			f.again()
+			f.direct(f.next(), made(12, 19, 0))
+			for n := 1; n <= 9; n++ {
+				f.state(n, broker.StateReady)
+			}
+			f.state(12, broker.StateReady)
 		}
 	})
+}
+
+// again takes a new connection.
+func (f *fast) again() {
+	f.Helper()
+	f.x.Close()
+	f.x.Free()
+	f.connect(f.dial)
 }
 
 // Replicas and the append-only file have of a refused call nothing, and of others all.
