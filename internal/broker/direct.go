@@ -38,10 +38,11 @@ const (
 	directAnswer   = "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
 )
 
-// directBegin and directEnd are how those scripts' calls begin on the wire, up to their keys.
+// directBegin, directBehind and directEnd are how those scripts' calls begin on the wire, up to their keys.
 var (
-	directBegin = evalHead("direct_begin", 5+6, 5)
-	directEnd   = evalHead("direct_end", 2+1, 2)
+	directBegin  = evalHead("direct_begin", 5+4, 5)
+	directBehind = evalHead("direct_begin", 5+6, 5) // with the call before
+	directEnd    = evalHead("direct_end", 2+1, 2)
 )
 
 // evalHead writes the head of an EVAL of so many keys and arguments. Redis computes the digest of the text for each call: it goes
@@ -76,7 +77,12 @@ func (x *Express) directly(c *Call) (priority int, ok bool) {
 func appendDirect(dst []byte, c *Call, priority int, until int64) []byte {
 	q, items := c.Queue, c.Items
 	jobs, ready := q.Key(keys.Jobs), q.Key(keys.Ready+priority)
-	dst = append(append(dst, "*1\r\n$5\r\nMULTI\r\n"...), directBegin...)
+	dst = append(dst, "*1\r\n$5\r\nMULTI\r\n"...)
+	if c.After == nil {
+		dst = append(dst, directBegin...)
+	} else {
+		dst = append(dst, directBehind...)
+	}
 	for _, key := range [...]string{jobs, ready, q.Key(keys.Producers), q.Key(keys.Wake), q.Key(keys.Meta)} {
 		dst = appendBulk(dst, key)
 	}
@@ -84,9 +90,7 @@ func appendDirect(dst []byte, c *Call, priority int, until int64) []byte {
 	lane := appendLane(text[:0], c.Stamp)
 	dst = appendBulkNumber(appendBulkNumber(appendBulk(dst, lane), c.Stamp.Seq), uint64(len(items)))
 	dst = appendBulkNumber(dst, uint64(max(until, 0)))
-	if c.After == nil {
-		dst = appendBulkNumber(appendBulk(dst, lane), 0)
-	} else {
+	if c.After != nil {
 		var before [len(uuid.UUID{}) + 20]byte
 		dst = appendBulkNumber(appendBulk(dst, appendLane(before[:0], *c.After)), c.After.Seq)
 	}
