@@ -97,7 +97,7 @@ func TestPitfall09CrashBetweenCommands(t *testing.T) {
 		commands := 0
 		t.Run("count", func(t *testing.T) { commands = producerCrash(worldOn(t, srv, "tm-count-producer"), never, false) })
 		t.Logf("a producer's life has %d commands", commands)
-		if commands < 8 || commands > 30 {
+		if commands < 8 || commands > 60 {
 			t.Fatalf("%d commands: too few to show anything, or too many to try", commands)
 		}
 		for at := 1; at <= commands; at++ {
