@@ -1,8 +1,6 @@
 package brokertest
 
 import (
-	"context"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +12,7 @@ import (
 )
 
 func TestLateDirectCalls(t *testing.T) {
-	onExpress(t, func(f *fast) {
+	onAnyExpress(t, func(f *fast) {
 		f.resend(f.stamp(), "c", item(1, 0))
 		stamp, jobs := f.next(), made(2, 9, 0)
 		f.direct(stamp, jobs)
@@ -38,7 +36,7 @@ func TestLateDirectCalls(t *testing.T) {
 }
 
 func TestDirectCallsNeedARecord(t *testing.T) {
-	onExpress(t, func(f *fast) {
+	onAnyExpress(t, func(f *fast) {
 		f.refused(f.next(), made(1, 8, 0))
 		stamp := f.next()
 		f.refused(stamp, made(1, 8, 0))
@@ -50,7 +48,7 @@ func TestDirectCallsNeedARecord(t *testing.T) {
 }
 
 func TestDirectCallsAreVoidSoon(t *testing.T) {
-	onExpress(t, func(f *fast) {
+	onAnyExpress(t, func(f *fast) {
 		f.resend(f.stamp(), "c", item(1, 0))
 		call := broker.Call{Batch: broker.Batch{Queue: f.q, Stamp: f.next(), Items: made(2, 9, 0)}, Start: time.Now().Add(-broker.DirectFor - 10*time.Millisecond)}
 		f.refusedCall(&call)
@@ -63,7 +61,7 @@ func TestDirectCallsAreVoidSoon(t *testing.T) {
 }
 
 func TestDirectCallsBehindOthers(t *testing.T) {
-	onExpress(t, func(f *fast) {
+	onAnyExpress(t, func(f *fast) {
 		before := broker.Stamp{Producer: f.producer, Lane: 7, Seq: 5}
 		f.resend(before, "c", item(0, 0))
 		f.resend(f.stamp(), "c", item(1, 0))
@@ -88,16 +86,7 @@ func TestDirectCallsThatAreNotAllowed(t *testing.T) {
 			f := &fast{env: newEnv(t, admin, "direct")}
 			f.must(admin.FlushAll(f.ctx).Err())
 			f.must(admin.Do(f.ctx, "ACL", "SETUSER", "app", "reset", "on", ">secret", "~*", "&*", "+@all", missing).Err())
-			f.connect(func(ctx context.Context) (net.Conn, error) {
-				c, err := new(net.Dialer).DialContext(ctx, "tcp", srv.Addr())
-				if err == nil {
-					_, err = c.Write([]byte("AUTH app secret\r\n"))
-				}
-				if err == nil {
-					_, err = c.Read(make([]byte, len("+OK\r\n")))
-				}
-				return c, err
-			})
+			f.connect(f.to(srv.Addr(), "app"))
 			f.resend(f.stamp(), "c", item(1, 0))
 			if got, direct, err := f.send(f.q, f.next(), made(2, 9, 0)); direct || err != nil || got != "cccccccc" {
 				t.Errorf("%s: %q, direct %v, %v", missing, got, direct, err)

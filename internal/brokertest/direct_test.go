@@ -1,10 +1,8 @@
 package brokertest
 
 import (
-	"context"
 	"errors"
 	"maps"
-	"net"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,115 +18,9 @@ import (
 	"github.com/tidemill/tidemill/internal/redistest"
 )
 
-// fast is an env with an express connection, which is taken and knows the script.
-type fast struct {
-	*env
-	x    *broker.Express
-	dial func(context.Context) (net.Conn, error)
-}
-
-func onExpress(t *testing.T, run func(f *fast), opts ...redistest.Option) {
-	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
-		f := &fast{env: newEnv(t, redistest.Client(t, srv), "direct")}
-		f.connect(func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", srv.Addr())
-		})
-		run(f)
-	}, opts...)
-}
-
-func (f *fast) connect(dial func(context.Context) (net.Conn, error)) {
-	f.Helper()
-	f.dial = dial
-	f.x = broker.NewExpress(dial, func() {}, time.Minute)
-	f.x.AllowDirect(f.space.Unused())
-	f.Cleanup(f.x.Close)
-	redistest.WaitFor(f.T, time.Minute, f.x.Take, "the connection")
-	other := f.queue("other")
-	_, err := f.b.Enqueue(f.ctx, other, broker.Stamp{}, []broker.Item{item(0, 0)})
-	f.must(errors.Join(err, f.x.Send(&broker.Call{Batch: broker.Batch{Queue: other, Items: []broker.Item{item(0, 0)}}}))) // the script is there now
-	_, _, err = f.x.Receive()
-	f.must(err)
-}
-
-// made are jobs whose ids nobody else has.
-func made(from, to int, priority uint8) []broker.Item {
-	var items []broker.Item
-	for n := from; n <= to; n++ {
-		one := item(n, priority)
-		one.Made = true
-		items = append(items, one)
-	}
-	return items
-}
-
-// next is the lane's next call, of which the server has a record.
-func (f *fast) next() broker.Stamp {
-	stamp := f.stamp()
-	stamp.Recorded = true
-	return stamp
-}
-
-// send makes a call on the express connection, which is answered, and tells whether it was a direct one.
-func (f *fast) send(q *keys.Queue, stamp broker.Stamp, items []broker.Item) (outcomes string, direct bool, err error) {
-	f.Helper()
-	return f.call(&broker.Call{Batch: broker.Batch{Queue: q, Stamp: stamp, Items: items}, Start: time.Now()})
-}
-
-func (f *fast) call(c *broker.Call) (outcomes string, direct bool, err error) {
-	f.Helper()
-	before := f.transactions()
-	f.must(f.x.Send(c))
-	got, answered, err := f.x.Receive()
-	if !answered {
-		f.Fatalf("no answer: %v", err)
-	}
-	for _, word := range got {
-		outcomes += string(rune(word))
-	}
-	return outcomes, f.transactions() > before, err
-}
-
-// transactions is how many the server was sent.
-func (f *fast) transactions() int {
-	f.Helper()
-	m := regexp.MustCompile(`cmdstat_multi:calls=(\d+)`).FindStringSubmatch(f.rdb.Info(f.ctx, "commandstats").Val())
-	if m == nil {
-		return 0
-	}
-	n, err := strconv.Atoi(m[1])
-	f.must(err)
-	return n
-}
-
-// direct makes a call that is carried out as a direct one.
-func (f *fast) direct(stamp broker.Stamp, items []broker.Item) {
-	f.Helper()
-	got, direct, err := f.send(f.q, stamp, items)
-	f.must(err)
-	f.equal("outcomes", got, strings.Repeat("c", len(items)))
-	f.equal("a direct call", direct, true)
-}
-
-// refused makes a direct call that must be refused, and change nothing.
-func (f *fast) refused(stamp broker.Stamp, items []broker.Item) {
-	f.Helper()
-	f.refusedCall(&broker.Call{Batch: broker.Batch{Queue: f.q, Stamp: stamp, Items: items}, Start: time.Now()})
-}
-
-func (f *fast) refusedCall(c *broker.Call) {
-	f.Helper()
-	before := f.dump()
-	_, direct, err := f.call(c)
-	if !direct || !broker.Unanswered(err) || !strings.HasPrefix(err.Error(), "NOTDIRECT") {
-		f.Fatalf("direct: %v, %v", direct, err)
-	}
-	f.unchanged(before)
-}
-
 // A direct call leaves what the script would have left.
 func TestDirectIsLikeTheScript(t *testing.T) {
-	onExpress(t, func(f *fast) {
+	onAnyExpress(t, func(f *fast) {
 		for name, prepare := range map[string]func(q *keys.Queue){
 			"nothing there": func(*keys.Queue) {},
 			"no token": func(q *keys.Queue) {
@@ -179,7 +71,7 @@ func (f *fast) told(q *keys.Queue) string {
 // A call is carried out only if the one before it was.
 // Of a key of another type nothing is written.
 func TestDirectCallsOnWrongKeys(t *testing.T) {
-	onExpress(t, func(f *fast) {
+	onAnyExpress(t, func(f *fast) {
 		for _, place := range []int{keys.Jobs, keys.Producers, keys.Wake, keys.Meta, keys.Ready} {
 			f.must(f.rdb.FlushAll(f.ctx).Err())
 			f.resend(f.stamp(), "c", item(1, 0))
@@ -196,7 +88,7 @@ func TestDirectCallsOnWrongKeys(t *testing.T) {
 
 // A server that forgets its scripts at any time is none the worse.
 func TestDirectCallsWithoutScripts(t *testing.T) {
-	onExpress(t, func(f *fast) {
+	onAnyExpress(t, func(f *fast) {
 		f.resend(f.stamp(), "c", item(1, 0))
 		stamp := f.next()
 		for range 3 {
@@ -213,7 +105,7 @@ func TestDirectCallsWithoutScripts(t *testing.T) {
 
 // Only calls of several new jobs, all for now and of one priority, are direct ones.
 func TestWhichCallsAreDirect(t *testing.T) {
-	onExpress(t, func(f *fast) {
+	onAnyExpress(t, func(f *fast) {
 		f.resend(f.stamp(), "c", item(0, 0))
 		change := func(at int, change func(*broker.Item)) []broker.Item {
 			jobs := made(10, 17, 0)
@@ -275,9 +167,7 @@ func TestDirectCallsWhereThereIsNoRoom(t *testing.T) {
 func TestDirectCallsElsewhere(t *testing.T) {
 	redistest.EachReplicated(t, 1, func(t *testing.T, all []*redisserver.Server) {
 		f := &fast{env: newEnv(t, redistest.Client(t, all[0]), "direct")}
-		f.connect(func(ctx context.Context) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", all[0].Addr())
-		})
+		f.connect(f.to(all[0].Addr(), ""))
 		f.resend(f.stamp(), "c", item(1, 0))
 		stamp := f.next()
 		f.direct(stamp, made(2, 9, 0))

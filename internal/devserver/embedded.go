@@ -79,7 +79,7 @@ func closeEmbedded(m *miniredis.Miniredis) {
 	// A command left blocking learns of that by a broadcast that miniredis sends without its lock, so it can miss it;
 	// any command sends another one, with the lock held.
 	if c, err := m.Dial(); err == nil {
-		_, _ = io.WriteString(c, "PING\r\n")
+		_, _ = io.WriteString(c, "*1\r\n$4\r\nPING\r\n") // it knows no inline commands
 		_, _ = c.Read(make([]byte, 64))
 		_ = c.Close()
 	}

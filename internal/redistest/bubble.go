@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"syscall"
@@ -110,10 +111,28 @@ func (b *Bubble) close() {
 	// A command left blocking learns of the cancelled context by a broadcast that
 	// miniredis sends without its lock, so it can be missed; any command sends
 	// another one, with the lock held.
-	if conn, err := b.M.Dial(); err == nil {
-		_, _ = io.WriteString(conn, "PING\r\n")
-		_, _ = conn.Read(make([]byte, 64))
-		conn.Close()
+	if err := b.stir(); err != nil {
+		b.t.Errorf("redistest: end miniredis: %v", err)
 	}
 	b.M.Close()
+}
+
+// stir has the server carry out a command.
+func (b *Bubble) stir() error {
+	conn, err := b.M.Dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "*1\r\n$4\r\nPING\r\n"); err != nil { // it knows no inline commands
+		return err
+	}
+	answer := make([]byte, len("+PONG\r\n"))
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		return err
+	}
+	if string(answer) != "+PONG\r\n" {
+		return fmt.Errorf("PING was answered by %q", answer)
+	}
+	return nil
 }
