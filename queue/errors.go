@@ -29,7 +29,8 @@ var (
 	ErrPayloadTooLarge = errors.New("payload too large")
 	// ErrUnknownJob: there is no job of this id in the queue (any more).
 	ErrUnknownJob = errors.New("unknown job")
-	// ErrOutcomeUnknown: the call may or may not have been carried out; enqueueing again under the same id is safe.
+	// ErrOutcomeUnknown: the call may or may not have been carried out; enqueueing again under the same id is safe: by this Client
+	// (which waits for up to a second first, where it must), or by others a second later.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrUnavailable: Redis does not serve. Nothing was done, unless the error is ErrOutcomeUnknown too.
 	ErrUnavailable = conn.ErrUnavailable

@@ -115,10 +115,16 @@ func (b *inputBatch) next() bool {
 // send makes the calls of the group until they are answered.
 func (b *inputBatch) send() {
 	c := b.input.client
-	if err := c.closed(); err != nil || b.ctx.Err() != nil {
-		if err == nil {
-			err = context.Cause(b.ctx)
+	err := c.closed()
+	if err == nil {
+		err = context.Cause(b.ctx)
+	}
+	for _, part := range b.group {
+		for i := 0; i < part.n && err == nil; i++ {
+			err = part.lanes.settled(b.ctx, &part.jobs[i].item)
 		}
+	}
+	if err != nil {
 		for _, part := range b.group {
 			b.fail(part, fmt.Errorf("not sent: %w", err))
 		}
@@ -136,7 +142,7 @@ func (b *inputBatch) send() {
 		f.add(part.lanes, stamp, chunks[i].items)
 		f.want = gather(f.want, chunks[i].want)
 	}
-	err := f.carry(b.ctx)
+	err = f.carry(b.ctx)
 	for i, part := range b.group {
 		if one := f.result(i, err); one != nil {
 			one = b.input.refused(one)

@@ -123,7 +123,7 @@ func (l *lanes) settled(ctx context.Context, item *broker.Item) error {
 	if until == 0 || item.Made {
 		return nil
 	}
-	if err := loop.Sleep(ctx, time.Until(time.Unix(0, until))); err != nil {
+	if err := loop.Sleep(ctx, min(time.Until(time.Unix(0, until)), broker.DirectFor)); err != nil { // at most, should the clock be set
 		return context.Cause(ctx)
 	}
 	l.doubted.CompareAndSwap(until, 0)

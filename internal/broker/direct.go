@@ -60,7 +60,7 @@ func evalHead(name string, values, keys int) string {
 // directly tells whether the call may be a direct one, and the priority of all of its jobs.
 func (x *Express) directly(c *Call) (priority int, ok bool) {
 	items := c.Items
-	if !x.direct || !x.knows || !c.Stamp.Recorded || len(items) < directJobs {
+	if !x.direct || !x.knows || !c.Stamp.Recorded || len(items) < directJobs || time.Since(x.heard) > 5*clockFor {
 		return 0, false
 	}
 	for i := range items {

@@ -40,7 +40,7 @@ func directAnswering(t *testing.T, answers ...string) (*Express, func() (outcome
 const aborted = "-EXECABORT Transaction discarded because of"
 
 func TestDirectReadsAnswers(t *testing.T) {
-	const done, refused = directAnswer + "*4\r\n:1700000000000\r\n:8\r\n:20\r\n:0\r\n", directAnswer + "*4\r\n:-1700000000005\r\n:8\r\n:8\r\n:1\r\n"
+	const done, refused = directAnswer + "*4\r\n:1700000000000\r\n:8\r\n:20\r\n:0\r\n", directAnswer + "*4\r\n:-1700000900000\r\n:8\r\n:8\r\n:1\r\n"
 	x, call := directAnswering(t, done, refused, done,
 		"+OK\r\n+QUEUED\r\n-OOM command not allowed\r\n-OOM command not allowed\r\n+QUEUED\r\n"+aborted+" previous errors.\r\n",
 		directAnswer+aborted+": OOM command not allowed\r\n", done,
@@ -55,7 +55,11 @@ func TestDirectReadsAnswers(t *testing.T) {
 	if _, answered, err := call(); !answered || !Unanswered(err) || !errors.Is(err, errNotDirect) {
 		t.Errorf("refused: %v, %v", answered, err)
 	}
-	if x.server != 1700000000005 {
+	if x.server != 1700000900000 {
+		t.Errorf("the server's clock is at %d", x.server)
+	}
+	x.heard = x.heard.Add(-time.Second) // an answer that was there for long: its clock says less
+	if x.hear(1700000900010); x.server != 1700000900000 {
 		t.Errorf("the server's clock is at %d", x.server)
 	}
 	created()
@@ -141,7 +145,7 @@ func BenchmarkEnqueueDirect(b *testing.B) {
 func TestDirectCallAllocations(t *testing.T) {
 	c := directCall(t, 256)
 	c.After = &Stamp{Producer: c.Stamp.Producer, Lane: 7, Seq: 8}
-	x := &Express{direct: true, knows: true}
+	x := &Express{direct: true, knows: true, heard: time.Now()}
 	var buf []byte
 	if got := testing.AllocsPerRun(100, func() {
 		if _, direct := x.directly(c); !direct {

@@ -52,6 +52,8 @@ const (
 	redialAfter = time.Second
 	// dialFor bounds how long one try to connect takes.
 	dialFor = 5 * time.Second
+	// clockFor is for how long what was heard of the server's clock is held for exact.
+	clockFor = time.Minute
 	// unaskedProbes is how often in a row a connection may end over the question whether it may have direct calls.
 	unaskedProbes = 3
 	// freshFor is how long after a reply a connection is held for alive without a look at it.

@@ -77,7 +77,7 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 		now, outcomes, err = enqueued(&reply{B: raw}, n)
 	}
 	if now > 0 {
-		x.server, x.heard = now, time.Now()
+		x.hear(now)
 	}
 	switch {
 	case refused != nil:
@@ -88,10 +88,18 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 		return nil, true, refused
 	case direct:
 		outcomes = allCreated(n)
-	default:
+	case err == nil:
 		x.knows = true
 	}
 	return outcomes, true, err
+}
+
+// hear notes the server's clock, unless what is known of it is closer: an answer may have been there for long before it was read.
+func (x *Express) hear(server int64) {
+	now := time.Now()
+	if !x.knows || now.Sub(x.heard) > clockFor || server >= x.server+now.Sub(x.heard).Milliseconds() {
+		x.server, x.heard = server, now
+	}
 }
 
 // Readable tells whether the next answer, or the end of the connection, is there: Receive would not wait.
