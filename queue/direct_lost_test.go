@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/tidemill/tidemill/internal/redisserver"
 	"github.com/tidemill/tidemill/internal/redistest"
 	"github.com/tidemill/tidemill/queue"
@@ -141,38 +143,61 @@ func TestOrderWhereRecordsAreLost(t *testing.T) {
 
 // TestSameIDAfterAnUnknownOutcome: a direct call is given up, its jobs are enqueued again under the same ids, and then it arrives.
 func TestSameIDAfterAnUnknownOutcome(t *testing.T) {
-	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
-		p := redistest.NewProxy(t, srv.Addr())
-		c := open(t, "redis://"+p.Addr()+"?read_timeout=1h")
-		warm(t, c)
-		release := p.HoldRequest(redistest.Once(redistest.On("EXEC")))
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan []queue.Result, 1)
-		go func() {
-			results, _ := c.EnqueueMany(ctx, queue.Items(make([]email, 8)))
-			done <- results
-		}()
-		redistest.WaitFor(t, soon, func() bool { return p.Held() == 1 }, "the call to be held")
-		cancel()
-		var items []queue.Item
-		for _, r := range <-done {
-			if !errors.Is(r.Err, queue.ErrOutcomeUnknown) {
-				t.Fatal(r.Err)
+	for way, again := range map[string]func(*testing.T, *queue.Client, []queue.Item) error{
+		"one by one": func(t *testing.T, c *queue.Client, items []queue.Item) (err error) {
+			for _, item := range items {
+				_, one := c.Enqueue(t.Context(), item.Args, item.Options...)
+				err = errors.Join(err, one)
 			}
-			items = append(items, queue.Item{Args: email{"again"}, Options: []queue.Option{queue.ID(r.ID.String())}})
+			return err
+		},
+		"batch": func(t *testing.T, c *queue.Client, items []queue.Item) error {
+			_, err := c.EnqueueMany(t.Context(), items)
+			return err
+		},
+		"input": func(t *testing.T, c *queue.Client, items []queue.Item) error {
+			_, err := input(t, c, uuid.New(), 1, nil).EnqueueMany(t.Context(), []uint64{1, 2, 3, 4, 5, 6, 7, 8}, items)
+			return err
+		},
+	} {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) { sameIDs(t, srv, again) })
+		})
+	}
+}
+
+func sameIDs(t *testing.T, srv *redisserver.Server, again func(*testing.T, *queue.Client, []queue.Item) error) {
+	p := redistest.NewProxy(t, srv.Addr())
+	c := open(t, "redis://"+p.Addr()+"?read_timeout=1h")
+	warm(t, c)
+	release := p.HoldRequest(redistest.Once(redistest.On("EXEC")))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan []queue.Result, 1)
+	go func() {
+		results, _ := c.EnqueueMany(ctx, queue.Items(make([]email, 8)))
+		done <- results
+	}()
+	redistest.WaitFor(t, soon, func() bool { return p.Held() == 1 }, "the call to be held")
+	cancel()
+	var items []queue.Item
+	for _, r := range <-done {
+		if !errors.Is(r.Err, queue.ErrOutcomeUnknown) {
+			t.Fatal(r.Err)
 		}
-		if _, err := c.EnqueueMany(t.Context(), items); err != nil {
-			t.Fatal(err)
-		}
-		release()
-		expectReady(t, c, "default", 2+8)
-		mux := worker.NewMux()
-		worker.Handle(mux, func(context.Context, *queue.Job[email]) error { return nil })
-		stop := work(t, c, mux, worker.Config{})
-		redistest.WaitFor(t, soon, func() bool { return counts(t, c, "default").Succeeded == 10 }, "the jobs to be done")
-		stop()
-		if n := counts(t, c, "default"); n.Ready+n.Running != 0 || n.Enqueued != 10 {
-			t.Errorf("%+v", n)
-		}
-	})
+		items = append(items, queue.Item{Args: email{"again"}, Options: []queue.Option{queue.ID(r.ID.String())}})
+	}
+	if err := again(t, c, items); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	expectReady(t, c, "default", 2+8)
+	mux := worker.NewMux()
+	worker.Handle(mux, func(context.Context, *queue.Job[email]) error { return nil })
+	stop := work(t, c, mux, worker.Config{})
+	redistest.WaitFor(t, soon, func() bool { return counts(t, c, "default").Succeeded == 10 }, "the jobs to be done")
+	stop()
+	if n := counts(t, c, "default"); n.Ready+n.Running != 0 || n.Enqueued != 10 {
+		t.Errorf("%+v", n)
+	}
 }
