@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/tidemill/tidemill/internal/broker"
+	"github.com/tidemill/tidemill/internal/codec"
 	"github.com/tidemill/tidemill/internal/wire"
 )
 
@@ -64,12 +65,7 @@ func (c *Client) build(m *common, args Args, shared, options []Option) (order, e
 	return b, nil
 }
 
-// appender is a codec that needs no memory of its own for each payload.
-type appender interface {
-	Append(dst []byte, args any) ([]byte, error)
-}
-
-// payload marshals the args into the envelope, where the codec can into the room.
+// payload marshals the args into the envelope, by the default codec into the room.
 func (c *Client) payload(e *wire.Envelope, args Args, room *[]byte) error {
 	if v := reflect.ValueOf(args); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return invalid("args", "nil", "a value with a Kind() method")
@@ -85,8 +81,8 @@ func (c *Client) payload(e *wire.Envelope, args Args, room *[]byte) error {
 		e.Args = args.Payload
 	default:
 		var err error
-		if appends, ok := c.config.Codec.(appender); ok {
-			*room, err = appends.Append((*room)[:0], args)
+		if json, ok := c.config.Codec.(codec.JSON); ok {
+			*room, err = json.Append((*room)[:0], args)
 			e.Args = *room
 		} else {
 			e.Args, err = c.config.Codec.Marshal(args)

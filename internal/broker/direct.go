@@ -172,7 +172,14 @@ var (
 // nobody uses: what MULTI does not hold back is carried out at once.
 func transacts(ctx context.Context, c net.Conn, key string) (bool, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	defer stop()
+	may, err := answersTransaction(c, key)
+	if !stop() {
+		err = errors.Join(context.Cause(ctx), err) // it is closed, or about to be
+	}
+	return may, err
+}
+
+func answersTransaction(c net.Conn, key string) (bool, error) {
 	ask := appendBulk(appendBulk([]byte("*1\r\n$5\r\nMULTI\r\n*3\r\n$6\r\nRENAME\r\n"), key), key)
 	ask = append(appendBulk(append(ask, "*2\r\n$3\r\nDEL\r\n"...), key), "*1\r\n$7\r\nDISCARD\r\n"...)
 	if _, err := c.Write(ask); err != nil {
