@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/tidemill/tidemill/internal/redistest"
 	"github.com/tidemill/tidemill/queue"
 	"github.com/tidemill/tidemill/worker"
@@ -92,7 +94,9 @@ func TestFullRedisWithOffsetFile(t *testing.T) {
 	dir := t.TempDir()
 	offsets, rejects := filepath.Join(dir, "offset"), filepath.Join(dir, "rejects")
 	args := []string{"--file", tempFile(t, "jobs.jsonl", fatLines(total)), "--offset-file", offsets, "--rejects", rejects}
+	wait := fullForGood(t, client, rdb)
 	r := call{url: srv.URL(), args: args}.run(t)
+	wait()
 	in, refused := ready(t, client, "default"), readRejects(t, rejects)
 	resume := refused[len(refused)-10_000].Line
 	r.want(t, 1, fmt.Sprintf("enqueued %d, duplicates 0, rejected %d\n"+
@@ -117,4 +121,21 @@ func TestFullRedisWithOffsetFile(t *testing.T) {
 	if s, err := client.Counts(t.Context(), queue.DefaultQueue); err != nil || int(s.Enqueued) != total-(len(refused)-10_000) {
 		t.Errorf("%+v, %v", s, err)
 	}
+}
+
+// fullForGood has a server that is filled stay full: of one that is full by a hair a later line may find room, in what another
+// connection has let go. What it answers waits until it has been seen to.
+func fullForGood(t *testing.T, client *queue.Client, rdb *redis.Client) (wait func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for t.Context().Err() == nil {
+			if n, err := client.Counts(t.Context(), queue.DefaultQueue); err == nil && n.Ready >= 1000 {
+				rdb.ConfigSet(t.Context(), "maxmemory", "1")
+				return
+			}
+		}
+	}()
+	return func() { <-done }
 }

@@ -100,8 +100,10 @@ func TestFullRedis(t *testing.T) {
 		fmt.Fprintf(&b, `{"kind":"noop","args":{"n":%d,"fill":"%s"}}`+"\n", i, strings.Repeat("x", 300))
 	}
 	file, rejects := tempFile(t, "jobs.jsonl", b.String()), tempFile(t, "rejects.jsonl", "of an earlier run\n")
+	wait := fullForGood(t, client, rdb)
 	start := time.Now()
 	r := call{url: srv.URL(), args: []string{"--file", file, "--rejects", rejects}}.run(t)
+	wait()
 	if took := time.Since(start); took > 20*time.Second {
 		t.Errorf("a full Redis was waited for: %v", took)
 	}
