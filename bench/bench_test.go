@@ -137,7 +137,7 @@ func TestEfficiency(t *testing.T) {
 
 // A system of which a measure is not taken has a remark there, whatever language it is in.
 func TestSkipped(t *testing.T) {
-	for _, m := range newBench(config{Variants: []variant{{"sidekiq", 25, "sidekiq@25"}, {"python", 100, "python"}}}).measures() {
+	for _, m := range newBench(config{Variants: []variant{{"sidekiq", 25, "sidekiq@25"}, {"python", 100, "python"}, {bare, 100, bare}}}).measures() {
 		if m.Name != "recovery" {
 			continue
 		}

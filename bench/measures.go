@@ -28,6 +28,7 @@ func (b *bench) measures() []rig.Measure {
 			Run: b.each(func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 				return measureRecovery(ctx, spec, c.Patience)
 			})},
+		{Name: "floor", Columns: []string{bare, alone}, Limit: c.perSample(), Run: b.measureFloor},
 		{Name: "queues", Columns: []string{"1 queue", "10 queues", "100 queues"}, Limit: c.perJob(), Run: b.alone(b.measureQueues)},
 		{Name: "processes", Columns: []string{"1 process", "4 processes"}, Limit: c.perJob(), Run: b.alone(b.measureProcesses)},
 		{Name: "gomaxprocs", Columns: c.processorColumns(), Limit: 3 * c.perJob(), Run: b.alone(b.measureProcessors)},
@@ -123,6 +124,13 @@ func (b *bench) labels() []string {
 // oneStep is a measure of a single child process.
 func oneStep(name string) measureFunc {
 	return func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) { return runStep(ctx, name, spec) }
+}
+
+// measureFloor takes the latency of a system beside the least that there can be on this machine.
+func (b *bench) measureFloor(ctx context.Context, column string, broker rig.Broker) ([]rig.Metric, error) {
+	spec := b.spec(b.usualVariant(column), broker)
+	spec.Procs = b.procsOf(alone)
+	return runStep(ctx, "latency", spec)
 }
 
 // prefixed puts a word or two before the names of metrics.

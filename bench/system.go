@@ -145,6 +145,7 @@ var systems = []entry{
 	{"bee-queue", nodeSystem("bee-queue"), "bee-queue", 8, false, false, "at least once: stalled jobs come back after 5 to 10 s; retries, delays; no events, finished jobs are removed; one thread"},
 	{"sidekiq", sidekiqSystem{}, "sidekiq@25", 8, true, false, "at most once: a popped job is gone with its process; retries, delays of 5 s or so; one thread at a time"},
 	{"python", pythonSystem{}, "python", 8, true, false, "at most once: RPUSH and BLPOP; no ids, acknowledgements, retries or delays; one thread"},
+	{bare, inGo{bareSystem{}, rig.Redis}, bare, 8, true, false, "at most once: RPUSH and BLPOP of go-redis; no ids, acknowledgements, retries or delays; one goroutine"},
 	{alone, inGo{tidemillSystem{}, rig.Redis}, alone, 1, false, false, "at least once, fenced by claim tokens: back after 6 s; retries, dead jobs, exact delays, priorities, dedupe by id"},
 	{"tidemill-metrics", inGo{tidemillSystem{metrics: true}, rig.Redis}, "tidemill-metrics", 1, true, false, "the same, every job measured, read each second"},
 }
