@@ -23,7 +23,7 @@ func (c *Client) Enqueue(ctx context.Context, args Args, options ...Option) (uui
 	if err := ctx.Err(); err != nil {
 		return uuid.Nil, context.Cause(ctx)
 	}
-	if err := b.lanes.settled(ctx, &b.item); err != nil {
+	if err := b.lanes.doubts.settled(ctx, &b.item); err != nil {
 		return uuid.Nil, err
 	}
 	if err := b.lanes.share(ctx, b.item, b.durable); err != nil {

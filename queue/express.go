@@ -77,7 +77,7 @@ func (l *lanes) alone(ctx context.Context, s *sharing, item broker.Item) error {
 
 // landed ends the call for one job, and sees to those who came meanwhile.
 func (l *lanes) landed(s *sharing, one *lane, items []broker.Item, outcomes []broker.Outcome, err error) error {
-	l.give(one, err)
+	l.give(one, items, err)
 	if l.tells && err == nil {
 		l.created(items, outcomes)
 	}

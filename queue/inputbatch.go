@@ -121,7 +121,7 @@ func (b *inputBatch) send() {
 	}
 	for _, part := range b.group {
 		for i := 0; i < part.n && err == nil; i++ {
-			err = part.lanes.settled(b.ctx, &part.jobs[i].item)
+			err = part.lanes.doubts.settled(b.ctx, &part.jobs[i].item)
 		}
 	}
 	if err != nil {

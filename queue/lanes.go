@@ -26,8 +26,8 @@ type lanes struct {
 	tells  bool         // events of its jobs are published
 	listed atomic.Int64 // when the queue's name was written, as it must be before its first use; 0 = not yet
 
-	can     atomic.Int32 // the kinds of waits that its server is known to know
-	doubted atomic.Int64 // until when jobs whose outcome is unknown may still be stored by a direct call; 0 = none
+	can    atomic.Int32 // the kinds of waits that its server is known to know
+	doubts doubts
 
 	mu      sync.Mutex
 	free    []*lane
@@ -98,11 +98,11 @@ func (l *lanes) take() *lane {
 	return &lane{id: l.opened}
 }
 
-// give takes a lane back. One whose last call may still arrive somewhere, or was answered by nothing that can be read, is
+// give takes a lane back from a call of such items. One whose last call may still arrive somewhere, or was answered by nothing that can be read, is
 // dropped instead: its numbers are not safe.
-func (l *lanes) give(one *lane, err error) {
+func (l *lanes) give(one *lane, items []broker.Item, err error) {
 	if errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, broker.ErrBadReply) {
-		l.doubt()
+		l.doubts.add(items...)
 		return
 	}
 	if err == nil {
@@ -111,23 +111,6 @@ func (l *lanes) give(one *lane, err error) {
 	l.mu.Lock()
 	l.free = append(l.free, one)
 	l.mu.Unlock()
-}
-
-// doubt notes that the outcome of a call is unknown to somebody, who may enqueue its jobs again under their ids.
-func (l *lanes) doubt() { l.doubted.Store(time.Now().Add(broker.DirectFor).UnixNano()) }
-
-// settled waits until no such call can be carried out any more that would not see that a job is there, or for the end of ctx. It is
-// for jobs whose ids were not made for them.
-func (l *lanes) settled(ctx context.Context, item *broker.Item) error {
-	until := l.doubted.Load()
-	if until == 0 || item.Made {
-		return nil
-	}
-	if err := loop.Sleep(ctx, min(time.Until(time.Unix(0, until)), broker.DirectFor)); err != nil { // at most, should the clock be set
-		return context.Cause(ctx)
-	}
-	l.doubted.CompareAndSwap(until, 0)
-	return nil
 }
 
 // stamp numbers the lane's next call.

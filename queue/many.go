@@ -59,8 +59,9 @@ func (e *BatchError) Unwrap() error { return e.First }
 
 // EnqueueMany adds 1 to 1,000,000 jobs through pipelined calls, with a result for each in the same order; the options
 // hold for every item, an item's own come after them. Jobs of one queue keep their order, also where calls are sent again; only
-// where somebody has Redis forget its scripts (SCRIPT FLUSH) in the middle of a batch, and another producer brings them back in
-// that moment, some may stand behind later ones. It is not one transaction: a part may be created when another fails, and the
+// where Redis refuses one call for a passing reason and carries out the next may some stand behind later ones: its scripts were
+// flushed and another producer brings them back in that moment, or it has too few replicas (min-replicas-to-write) for a moment.
+// It is not one transaction: a part may be created when another fails, and the
 // results say which. The error is nil when all were created, and
 // confirmed where they have a Durability, else a *BatchError, or ErrInvalid for a batch of no or too many items.
 //
@@ -156,7 +157,7 @@ func (m *many) split(items []Item, options []Option, room func() int, hand func(
 			continue
 		}
 		m.results[i].ID = b.item.ID
-		if err := b.lanes.settled(m.ctx, &b.item); err != nil {
+		if err := b.lanes.doubts.settled(m.ctx, &b.item); err != nil {
 			m.results[i].Err = fmt.Errorf("not sent: %w", err)
 			continue
 		}
@@ -222,7 +223,7 @@ func (m *many) finish(f *flight, err error, group []*chunk, used []*lane) {
 	m.away = errors.Is(err, ErrUnavailable) || errors.Is(err, ErrOutcomeUnknown)
 	for i, ch := range group {
 		one := f.result(i, err)
-		ch.lanes.give(used[i], one)
+		ch.lanes.give(used[i], ch.items, one)
 		m.settle(ch, &f.answers[i], one)
 	}
 }

@@ -51,7 +51,7 @@ func (call *sharedCall) load(l *lanes) {
 
 // tell ends a call: those who wait for it learn what became of their jobs.
 func (l *lanes) tell(s *sharing, call *sharedCall, outcomes []broker.Outcome, confirmed broker.Confirmed, err error) {
-	l.give(call.lane, err)
+	l.give(call.lane, call.items, err)
 	if l.tells && err == nil { // before its callers know, who may close the client then
 		l.created(call.items, outcomes)
 	}
@@ -104,7 +104,7 @@ func (l *lanes) share(ctx context.Context, item broker.Item, d Durability) error
 		if l.withdraw(s, w) {
 			return context.Cause(ctx)
 		}
-		l.doubt()
+		l.doubts.add(item)
 		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, context.Cause(ctx))
 	}
 }

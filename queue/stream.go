@@ -119,7 +119,7 @@ func (s *stream) receive() {
 		s.again = append(s.again, f)
 	case answered:
 		err = outward(err)
-		f.chunk.lanes.give(f.lane, err)
+		f.chunk.lanes.give(f.lane, f.chunk.items, err)
 		s.settle(f.chunk, &broker.BatchOutcome{Outcomes: outcomes, Err: err}, err)
 		f.chunk.reuse()
 	default:
@@ -158,7 +158,7 @@ func (s *stream) repeat(failed error) {
 func (s *stream) usual(calls []flown, failed error) {
 	if stop := s.stopped(); stop != nil && failed == nil {
 		for _, one := range calls {
-			one.chunk.lanes.give(one.lane, stop)
+			one.chunk.lanes.give(one.lane, one.chunk.items, stop)
 			s.settle(one.chunk, nil, fmt.Errorf("not sent: %w", stop))
 		}
 		return

@@ -63,7 +63,7 @@ func (c *Client) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, args Args,
 			"give Durable(Durability{}), or enqueue outside of a transaction")
 	}
 	l, item := b.lanes, b.item
-	if err := l.settled(ctx, &item); err != nil {
+	if err := l.doubts.settled(ctx, &item); err != nil {
 		return nil, err
 	}
 	p := &Pending{ID: item.ID, lanes: l}

@@ -173,7 +173,7 @@ func (b *Broker) confirmed(ctx context.Context, rdb *redis.Client, batches []Bat
 			r, err = b.elsewhere(ctx, calls[i], err, &out[at])
 		}
 		if out[at].Err = err; err == nil {
-			_, out[at].Outcomes, out[at].Err = enqueued(r, len(batches[at].Items))
+			_, out[at].Outcomes, out[at].Err = enqueued(r, batches[at].Items)
 		}
 	}
 	if !here {

@@ -168,36 +168,48 @@ var (
 	errNotStopped = script.Error("NOTDIRECT late or without a record, and the keys may not be moved")
 )
 
-// transacts tells whether direct calls may be made on a new connection, by a transaction that is not carried out. key is one that
-// nobody uses: what MULTI does not hold back is carried out at once.
-func transacts(ctx context.Context, c net.Conn, key string) (bool, error) {
+// transacts tells whether direct calls may be made on a new connection, by a transaction that is not carried out. q is a queue that
+// nobody uses: what MULTI does not hold back is carried out at once. The names are such as the scripts make: a user's rights may end
+// with those of a queue's own keys.
+func transacts(ctx context.Context, c net.Conn, q *keys.Queue) (bool, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	may, err := answersTransaction(c, key)
+	may, err := answersTransaction(c, q)
 	if !stop() {
 		err = errors.Join(context.Cause(ctx), err) // it is closed, or about to be
 	}
 	return may, err
 }
 
-func answersTransaction(c net.Conn, key string) (bool, error) {
-	ask := appendBulk(appendBulk([]byte("*1\r\n$5\r\nMULTI\r\n*3\r\n$6\r\nRENAME\r\n"), key), key)
-	ask = append(appendBulk(append(ask, "*2\r\n$3\r\nDEL\r\n"...), key), "*1\r\n$7\r\nDISCARD\r\n"...)
-	if _, err := c.Write(ask); err != nil {
-		return false, err
-	}
-	r := bufio.NewReader(c)
-	var lines [4]string
-	for i := range lines {
-		var err error
-		if lines[i], err = r.ReadString('\n'); err != nil {
-			return false, err
+func answersTransaction(c net.Conn, q *keys.Queue) (bool, error) {
+	jobs, ready := q.Key(keys.Jobs), q.Key(keys.Ready)
+	ask := [][]string{{"MULTI"}, {"RENAME", jobs, jobs + "~"}, {"RENAME", jobs + "~", jobs}, {"RENAME", ready, ready + "~"},
+		{"RENAME", ready + "~", ready}, {"DEL", jobs + "~~"}, {"DISCARD"}}
+	var text []byte
+	for _, words := range ask {
+		text = appendArray(text, len(words))
+		for _, word := range words {
+			text = appendBulk(text, word)
 		}
 	}
-	const ok, queued = "+OK\r\n", "+QUEUED\r\n"
-	if lines[0] == ok && lines[3] != ok {
-		return false, errInTransaction
+	if _, err := c.Write(text); err != nil {
+		return false, err
 	}
-	return lines == [...]string{ok, queued, queued, ok}, nil
+	r, begun, may := bufio.NewReader(c), false, true
+	for i := range ask {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			return false, err
+		}
+		want, last := "+QUEUED\r\n", i == len(ask)-1
+		if i == 0 || last {
+			want = "+OK\r\n"
+		}
+		if begun && last && line != want {
+			return false, errInTransaction
+		}
+		begun, may = begun || i == 0 && line == want, may && line == want
+	}
+	return may, nil
 }
 
 // errInTransaction says that the connection cannot be used: a transaction was begun, and may not be ended.

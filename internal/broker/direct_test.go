@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestDirectReadsAnswers(t *testing.T) {
 		t.Errorf("the server's clock is at %d", x.server)
 	}
 	x.heard = x.heard.Add(-time.Second) // an answer that was there for long: its clock says less
-	if x.hear(1700000900010); x.server != 1700000900000 {
+	if x.hear(1700000900010, 1700000900000); x.server != 1700000900000 {
 		t.Errorf("the server's clock is at %d", x.server)
 	}
 	created()
@@ -74,6 +75,30 @@ func TestDirectReadsAnswers(t *testing.T) {
 	}
 	if _, direct := x.directly(directCall(t, 8)); direct {
 		t.Error("it goes on with direct calls")
+	}
+}
+
+// What is known of the server's clock does not outlive it being set back, however soon that is: a call is void in its time.
+func TestServerClockIsSetBack(t *testing.T) {
+	const before, after = 1700000060000, 1700000001000
+	call := func(at int64) string {
+		return directAnswer + "*4\r\n:" + strconv.FormatInt(at, 10) + "\r\n:8\r\n:20\r\n:0\r\n"
+	}
+	x, send := directAnswering(t, call(before), call(before+20_000), call(after))
+	for range 2 {
+		_, _, err := send()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := x.clock(time.Now()); now < before+20_000 {
+		t.Errorf("the clock is at %d", now)
+	}
+	if _, _, err := send(); err != nil {
+		t.Fatal(err)
+	}
+	if now := x.clock(time.Now()); now < after || now > after+10_000 {
+		t.Errorf("after it was set back the clock is held for %d, %d later", now, now-after)
 	}
 }
 
@@ -102,12 +127,13 @@ func TestDirectRefusesOtherAnswers(t *testing.T) {
 
 // A new connection has direct calls where the server lets it begin a transaction, and end it.
 func TestWhoMayMakeDirectCalls(t *testing.T) {
+	queued := strings.Repeat("+QUEUED\r\n", 5)
 	for answer, want := range map[string]struct{ may, usable bool }{
-		"+OK\r\n+QUEUED\r\n+QUEUED\r\n+OK\r\n":             {true, true},
-		"+OK\r\n-NOPERM rename\r\n+QUEUED\r\n+OK\r\n":      {false, true},
-		"-NOPERM\r\n-ERR no such key\r\n:0\r\n-ERR no\r\n": {false, true},
-		"+OK\r\n+QUEUED\r\n+QUEUED\r\n-NOPERM\r\n":         {false, false},
-		"+OK\r\n+QUEUED\r\n":                               {false, false},
+		"+OK\r\n" + queued + "+OK\r\n":                                                  {true, true},
+		"+OK\r\n-NOPERM rename\r\n" + queued[len("+QUEUED\r\n"):] + "+OK\r\n":           {false, true},
+		"-NOPERM\r\n" + strings.Repeat("-ERR no such key\r\n", 4) + ":0\r\n-ERR no\r\n": {false, true},
+		"+OK\r\n" + queued + "-NOPERM\r\n":                                              {false, false},
+		"+OK\r\n+QUEUED\r\n":                                                            {false, false},
 	} {
 		here, there := net.Pipe()
 		go func() {
@@ -115,7 +141,7 @@ func TestWhoMayMakeDirectCalls(t *testing.T) {
 			_, _ = io.WriteString(there, answer)
 			_ = there.Close()
 		}()
-		may, err := transacts(context.Background(), here, "tm:unused")
+		may, err := transacts(context.Background(), here, directCall(t, 1).Queue)
 		if may != want.may || (err == nil) != want.usable {
 			t.Errorf("%q: %v, %v", answer, may, err)
 		}
@@ -123,7 +149,7 @@ func TestWhoMayMakeDirectCalls(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	here, _ := net.Pipe()
-	if may, err := transacts(ctx, here, "tm:unused"); may || err == nil {
+	if may, err := transacts(ctx, here, directCall(t, 1).Queue); may || err == nil {
 		t.Errorf("who does not answer, and the end: %v, %v", may, err)
 	}
 }

@@ -62,7 +62,7 @@ func (b *Broker) Enqueue(ctx context.Context, q *keys.Queue, stamp Stamp, items 
 	if err != nil {
 		return nil, err
 	}
-	_, outcomes, err := enqueued(r, len(items))
+	_, outcomes, err := enqueued(r, items)
 	return outcomes, err
 }
 
@@ -81,7 +81,7 @@ func (b *Broker) EnqueueTx(ctx context.Context, pipe redis.Pipeliner, q *keys.Qu
 		if err != nil {
 			return nil, err
 		}
-		_, outcomes, err := enqueued(r, len(items))
+		_, outcomes, err := enqueued(r, items)
 		return outcomes, err
 	}
 }
@@ -190,8 +190,10 @@ func appendEnqueue(dst []byte, q *keys.Queue, stamp Stamp, items []Item) []byte 
 	return dst
 }
 
-// enqueued reads the script's answer: the server's time, ms, and what became of n items.
-func enqueued(r *reply, n int) (now int64, outcomes []Outcome, err error) {
+// enqueued reads the script's answer: the server's time, ms, and what became of the items. A job is there already whose id was made
+// for it where an earlier try stored it, of which the server has no record any more.
+func enqueued(r *reply, items []Item) (now int64, outcomes []Outcome, err error) {
+	n := len(items)
 	r.Array()
 	now = r.Number() / 1000
 	words := r.Bytes()
@@ -203,7 +205,9 @@ func enqueued(r *reply, n int) (now int64, outcomes []Outcome, err error) {
 	}
 	outcomes = allCreated(n)
 	for i := range words {
-		outcomes[i] = Outcome(words[i])
+		if o := Outcome(words[i]); !items[i].Made || o != Duplicate && o != DuplicateCancelled {
+			outcomes[i] = o
+		}
 	}
 	return now, outcomes, nil
 }
@@ -260,7 +264,7 @@ func (b *Broker) EnqueueBatches(ctx context.Context, batches []Batch) []BatchOut
 	out := make([]BatchOutcome, len(batches))
 	for i, res := range b.doAll(ctx, calls) {
 		if out[i].Err = res.err; res.err == nil {
-			_, out[i].Outcomes, out[i].Err = enqueued(res.reply, len(batches[i].Items))
+			_, out[i].Outcomes, out[i].Err = enqueued(res.reply, batches[i].Items)
 		}
 	}
 	return out

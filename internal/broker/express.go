@@ -7,6 +7,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/tidemill/tidemill/internal/keys"
 )
 
 // Express is a connection for enqueue calls alone, written and read by whoever makes them: no goroutine stands between, and
@@ -32,8 +34,8 @@ type Express struct {
 	server int64 // its clock when it last answered, ms
 	heard  time.Time
 
-	probe   string // a key that nobody uses; empty: no direct calls. Of the dial under way, and before the first
-	unasked int    // dials in a row in which the question came to nothing; of the dial too
+	probe   *keys.Queue // one that nobody uses; nil: no direct calls. Of the dial under way, and before the first
+	unasked int         // dials in a row in which the question came to nothing; of the dial too
 	life    context.Context
 	end     context.CancelFunc
 	dials   sync.WaitGroup
@@ -70,13 +72,14 @@ func NewExpress(dial func(context.Context) (net.Conn, error), release func(), ti
 
 // sent is a call under way.
 type sent struct {
-	jobs   int
+	items  []Item
 	direct bool
+	clock  int64 // what the server's clock was held to show then, ms; 0 = not known
 }
 
-// AllowDirect has calls of several new jobs be direct ones, where the server allows it. key is one that nobody uses. It stands
+// AllowDirect has calls of several new jobs be direct ones, where the server allows it. q is a queue that nobody uses. It stands
 // before the first Take.
-func (x *Express) AllowDirect(key string) { x.probe = key }
+func (x *Express) AllowDirect(q *keys.Queue) { x.probe = q }
 
 // Take is true where the connection is the caller's from here on, until Free. It never waits: it is false where another has
 // it, or while there is none, which is then made for those who come later.
@@ -141,7 +144,7 @@ func (x *Express) dialled() {
 		x.shut() // a call on a dead connection would have an unknown outcome
 	}
 	may := false
-	if err == nil && x.probe != "" {
+	if err == nil && x.probe != nil {
 		if may, err = transacts(ctx, c, x.probe); err == nil {
 			x.unasked = 0
 		} else {
@@ -149,7 +152,7 @@ func (x *Express) dialled() {
 			_ = c.Close()
 		}
 		if errors.Is(err, errInTransaction) || x.unasked == unaskedProbes {
-			x.probe = "" // the next one is not asked
+			x.probe = nil // the next one is not asked
 		}
 	}
 	x.mu.Lock()
@@ -171,6 +174,7 @@ func (x *Express) drop(at time.Time) {
 	defer x.mu.Unlock()
 	_ = x.conn.Close()
 	x.conn, x.next = nil, at.Add(redialAfter)
+	clear(x.sent)
 	x.sent, x.away, x.knows = x.sent[:0], false, false
 }
 

@@ -36,12 +36,12 @@ func (x *Express) Turns(c *Call) bool {
 func (x *Express) Send(c *Call) error {
 	priority, direct := x.directly(c)
 	if direct {
-		until := x.server + c.Start.Add(DirectFor).Sub(x.heard).Milliseconds()
+		until := x.clock(c.Start.Add(DirectFor))
 		x.out = appendDirect(x.out[:0], c, priority, until)
 	} else {
 		x.out = appendEnqueue(x.out[:0], c.Queue, c.Stamp, c.Items)
 	}
-	x.sent = append(x.sent, sent{len(c.Items), direct})
+	x.sent = append(x.sent, sent{c.Items, direct, x.clock(time.Now())})
 	if x.timeout > 0 {
 		if err := x.conn.SetDeadline(time.Now().Add(x.timeout)); err != nil {
 			return err
@@ -64,20 +64,22 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 	var refused error
 	direct := len(x.sent) > 0 && x.sent[0].direct
 	if direct {
-		now, refused, err = x.directReply(x.sent[0].jobs)
+		now, refused, err = x.directReply(len(x.sent[0].items))
 	} else {
 		raw, refused, err = x.reply()
 	}
 	if err != nil {
 		return nil, false, err
 	}
-	n := x.sent[0].jobs
-	x.sent = x.sent[:copy(x.sent, x.sent[1:])]
+	c := x.sent[0]
+	rest := copy(x.sent, x.sent[1:])
+	x.sent[rest] = sent{}
+	x.sent = x.sent[:rest]
 	if raw != nil && refused == nil {
-		now, outcomes, err = enqueued(&reply{B: raw}, n)
+		now, outcomes, err = enqueued(&reply{B: raw}, c.items)
 	}
 	if now > 0 {
-		x.hear(now)
+		x.hear(now, c.clock)
 	}
 	switch {
 	case refused != nil:
@@ -87,17 +89,26 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 		}
 		return nil, true, refused
 	case direct:
-		outcomes = allCreated(n)
+		outcomes = allCreated(len(c.items))
 	case err == nil:
 		x.knows = true
 	}
 	return outcomes, true, err
 }
 
+// clock is what the server's clock is held to show, ms; it may be behind, not before. 0: not known.
+func (x *Express) clock(now time.Time) int64 {
+	if !x.knows {
+		return 0
+	}
+	return x.server + now.Sub(x.heard).Milliseconds()
+}
+
 // hear notes the server's clock, unless what is known of it is closer: an answer may have been there for long before it was read.
-func (x *Express) hear(server int64) {
+// One from before what was held for the time when its call was sent says that the clock was set back.
+func (x *Express) hear(server, sent int64) {
 	now := time.Now()
-	if !x.knows || now.Sub(x.heard) > clockFor || server >= x.server+now.Sub(x.heard).Milliseconds() {
+	if !x.knows || now.Sub(x.heard) > clockFor || server >= x.clock(now) || server < sent {
 		x.server, x.heard = server, now
 	}
 }

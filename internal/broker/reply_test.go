@@ -44,10 +44,14 @@ func TestEnqueuedReply(t *testing.T) {
 		"*2\r\n$1\r\n5\r\n$4\r\ncdxe\r\n": "",
 		"*2\r\n$1\r\n5\r\n":               "",
 	} {
-		_, out, err := enqueued(&reply{B: []byte(raw)}, 3)
+		_, out, err := enqueued(&reply{B: []byte(raw)}, make([]Item, 3))
 		if string(out) != want || (err == nil) != (want != "") {
 			t.Errorf("%q: %q, %v", raw, out, err)
 		}
+	}
+	// Who else can have stored a job under an id that was made for it?
+	if _, out, err := enqueued(&reply{B: []byte("*2\r\n$1\r\n5\r\n$4\r\ncdxe\r\n")}, []Item{{}, {Made: true}, {Made: true}, {Made: true}}); string(out) != "ccce" || err != nil {
+		t.Errorf("of jobs with ids of their own: %q, %v", out, err)
 	}
 }
 
@@ -108,7 +112,7 @@ func FuzzReply(f *testing.F) {
 		pulse.read(pulsed)
 		claims := &reply{B: raw}
 		readClaims(claims)
-		_, outcomes, enqueueErr := enqueued(&reply{B: raw}, n)
+		_, outcomes, enqueueErr := enqueued(&reply{B: raw}, make([]Item, n))
 		for _, err := range []error{out.read(&reply{B: raw}, &Exchange{Done: make([]Claim, n)}), pulsed.Err, claims.Err, enqueueErr} {
 			if err != nil && !errors.Is(err, ErrBadReply) {
 				t.Errorf("untyped error %v", err)

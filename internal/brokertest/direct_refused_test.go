@@ -82,10 +82,10 @@ func TestDirectCallsBehindOthers(t *testing.T) {
 func TestDirectCallsThatAreNotAllowed(t *testing.T) {
 	redistest.EachServer(t, func(t *testing.T, srv *redisserver.Server) {
 		admin := redistest.Client(t, srv)
-		for _, missing := range []string{"-multi", "-rename", "-del", "-discard"} {
+		for _, missing := range [][]any{{"-multi"}, {"-rename"}, {"-del"}, {"-discard"}, ownKeysAlone()} {
 			f := &fast{env: newEnv(t, admin, "direct")}
 			f.must(admin.FlushAll(f.ctx).Err())
-			f.must(admin.Do(f.ctx, "ACL", "SETUSER", "app", "reset", "on", ">secret", "~*", "&*", "+@all", missing).Err())
+			f.must(admin.Do(f.ctx, append([]any{"ACL", "SETUSER", "app", "reset", "on", ">secret", "~*", "&*", "+@all"}, missing...)...).Err())
 			f.connect(f.to(srv.Addr(), "app"))
 			f.resend(f.stamp(), "c", item(1, 0))
 			if got, direct, err := f.send(f.q, f.next(), made(2, 9, 0)); direct || err != nil || got != "cccccccc" {
@@ -96,9 +96,26 @@ func TestDirectCallsThatAreNotAllowed(t *testing.T) {
 	})
 }
 
+// ownKeysAlone are the rules for a user who has the keys of all queues, by name, and no other.
+func ownKeysAlone() []any {
+	rules := []any{"resetkeys"}
+	for _, part := range strings.Fields("jobs state suspect scheduled sessions producers dead finished results cancels unique unique_until wake due meta ready:?") {
+		rules = append(rules, "~direct:*{*}:"+part)
+	}
+	return rules
+}
+
 func TestDirectCallsThatAreNotAllowedAnyMore(t *testing.T) {
 	onExpress(t, func(f *fast) {
 		f.resend(f.stamp(), "c", item(1, 0))
+		f.must(f.rdb.Do(f.ctx, "ACL", "SETUSER", "default", "-time").Err())
+		there, late := f.dump(), f.next()
+		if _, direct, err := f.send(f.q, late, made(2, 9, 0)); !direct || !broker.Unanswered(err) {
+			t.Errorf("without the time: direct %v, %v", direct, err)
+		}
+		f.must(f.rdb.Do(f.ctx, "ACL", "SETUSER", "default", "+time").Err())
+		f.unchanged(there)
+		f.again()
 		f.must(f.rdb.Do(f.ctx, "ACL", "SETUSER", "default", "-rpush").Err())
 		before, stamp := f.dump(), f.next()
 		if _, direct, err := f.send(f.q, stamp, made(2, 9, 0)); !direct || !broker.Unanswered(err) || !strings.Contains(err.Error(), "NOPERM") {

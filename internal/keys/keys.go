@@ -50,8 +50,8 @@ func (s Space) Control() string { return s.name + ":control" }
 // Ended is the pub/sub channel of hints to one process that waits for jobs: which of them ended. Keys hold the truth.
 func (s Space) Ended(token string) string { return s.name + ":ended:" + token }
 
-// Unused is a key that never exists: what a connection may do is asked with it.
-func (s Space) Unused() string { return s.name + ":unused" }
+// Unused is a queue that never exists: what a connection may do is asked with its keys.
+func (s Space) Unused() *Queue { return s.queue("~") }
 
 // The places of a queue's fixed keys in the KEYS of workers' and operators' scripts. internal/broker/lua/prelude.lua names them
 // in the same order.
@@ -90,12 +90,16 @@ func (s Space) Queue(name string) (*Queue, error) {
 	if err := checkName("queue", name); err != nil {
 		return nil, err
 	}
+	return s.queue(name), nil
+}
+
+func (s Space) queue(name string) *Queue {
 	q := &Queue{name: name, prefix: s.name + ":{" + name + "}:"}
 	for i, part := range parts {
 		q.fixed[i] = q.prefix + part
 		q.boxed[i] = q.fixed[i]
 	}
-	return q, nil
+	return q
 }
 
 // Name is the queue's name.

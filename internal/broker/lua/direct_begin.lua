@@ -5,14 +5,14 @@
 -- lines are not sent.
 -- KEYS: jobs, ready, producers, wake, meta
 -- ARGV: producer and lane, seq, jobs in the call, void after (ms), producer and lane of the call before if there is one, its seq
--- RETURNS: now (ms), or below 0 = refused, nothing done
+-- RETURNS: now (ms), or 0 and below = refused, nothing done
 local p,n,K,A=redis.pcall,tonumber,KEYS,ARGV
--- l: the records of the lane and of that before; w: the tokens that wake; s and m: now, in text and number
+-- l: the records of the lane and of that before; w: the tokens that wake; s and m: now, in text and number, if the user may ask
 local t,l,w=p('TIME'),p('HMGET',K[3],A[1],A[5]or A[1]),p('LLEN',K[4])
-local s=t[1]..('00000'..t[2]):sub(-6,-4)
-local m=n(s)
+local s=t[1]and t[1]..('00000'..t[2]):sub(-6,-4)
+local m=n(s or'')
 -- Typed reads, and at last the first write: a counter that is none refuses the call too.
-if n(A[2])>(n((l[1]or''):match('^%d+')or'')or 1/0)and(not A[6]or n(A[6])<=(n((l[2]or''):match('^%d+')or'')or-1))and n(A[4])>m and n(w)and n(p('HLEN',K[1]))and n(p('LLEN',K[2]))and n(p('HINCRBY',K[5],'enqueued',A[3]))then
+if m and n(A[2])>(n((l[1]or''):match('^%d+')or'')or 1/0)and(not A[6]or n(A[6])<=(n((l[2]or''):match('^%d+')or'')or-1))and n(A[4])>m and n(w)and n(p('HLEN',K[1]))and n(p('LLEN',K[2]))and n(p('HINCRBY',K[5],'enqueued',A[3]))then
 p('HSET',K[3],A[1],A[2]..' '..s..' ')
 if w<1 and p('HGET',K[5],'paused')~='1'then p('RPUSH',K[4],1)end
 return m
@@ -32,4 +32,4 @@ for i=1,2 do p('RENAME',K[i]..s,K[i])end
 p('DEL',t)
 end
 end
-return-m
+return-(m or 0)
