@@ -80,7 +80,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	fs.IntVar(&cfg.Samples, "samples", 200, "samples for latency and delayed")
 	fs.IntVar(&cfg.Runs, "runs", 5, "runs of everything, interleaved")
 	fs.DurationVar(&cfg.Idle, "idle", 10*time.Second, "how long to watch the idle worker")
-	fs.DurationVar(&cfg.Within, "within", 28*time.Minute, "begin no run that would likely end later than this, but at least three; 0 is no bound")
+	fs.DurationVar(&cfg.Within, "within", 28*time.Minute, "begin no run that would likely end later than this, but at least five, with fewer jobs; 0 is no bound")
 	fs.DurationVar(&cfg.Patience, "patience", 160*time.Second, "how long to wait for a killed worker's jobs")
 	fs.IntVar(&cfg.Backlog, "backlog", 1_000_000, "the longest backlog; 10,000,000 take 5 GB of memory")
 	fs.StringVar(&cfg.Doc, "doc", "", "`directory` in which to write benchmarks.md and the plots")

@@ -196,7 +196,7 @@ func measureHandlers(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 }
 
 // leastRuns is how many there are however long they take, if as many are asked for: of fewer a median and its ends say little.
-const leastRuns = 3
+const leastRuns = 5
 
 // shrinkMost divides -n on a slow machine at most: the first poll of a system that polls must not decide its rate.
 const shrinkMost = 4
