@@ -50,11 +50,11 @@ func TestMonitorLineIsLua(t *testing.T) {
 func TestParseFlagsReportsEveryFault(t *testing.T) {
 	var sink bytes.Buffer
 	_, err := parseFlags([]string{"-systems", "nosuch,asynq@x", "-measures", "drain,drain,bogus", "-n", "1", "-runs", "0", "-idle", "1ms",
-		"-patience", "1h", "-backlog", "10", "-curves", "none"}, &sink)
+		"-patience", "1h", "-backlog", "10", "-curves", "none", "-within", "-1s"}, &sink)
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{`"nosuch"`, `"asynq@x"`, "twice", `"bogus"`, "-n:", "-runs:", "-idle:", "-patience:", "-backlog:", `"none"`} {
+	for _, want := range []string{`"nosuch"`, `"asynq@x"`, "twice", `"bogus"`, "-n:", "-runs:", "-idle:", "-patience:", "-backlog:", `"none"`, "-within: -1s"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in: %v", want, err)
 		}

@@ -101,6 +101,11 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	if cfg.Variants, err = parseVariants(*systemList, cfg.Concurrency); err != nil {
 		faults = append(faults, err)
 	}
+	for _, v := range cfg.Variants {
+		if sys, _ := systemNamed(v.System); sys.Missing() != nil {
+			faults = append(faults, fmt.Errorf("-systems: %s cannot be measured here: %w", v.System, sys.Missing()))
+		}
+	}
 	if *systemList == strings.Join(usual, ",") {
 		cfg.Remarks = remarks
 	}
@@ -143,6 +148,9 @@ func (c config) validate() []error {
 		if !slices.Contains(systemNames(), name) {
 			faults = append(faults, fmt.Errorf("-curves: no system %q; have %s", name, strings.Join(systemNames(), ",")))
 		}
+	}
+	if c.Within < 0 {
+		faults = append(faults, fmt.Errorf("-within: %v is not 0 or more", c.Within))
 	}
 	if c.Patience < time.Second || c.Patience > 10*time.Minute {
 		faults = append(faults, fmt.Errorf("-patience: %v is not in 1s to 10m", c.Patience))

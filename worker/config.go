@@ -23,7 +23,9 @@ const (
 	DefaultSettle      = 5 * time.Second
 )
 
-// Backoff is a retry policy: exponential with real jitter. The zero value means the default: 1 s doubling up to 6 h, a
+// Backoff is a retry policy: exponential with real jitter. Its fields are Base, the wait before the second try (default 1 s);
+// Factor, by which it grows from try to try (2; 1 keeps it constant); Cap, the longest wait (6 h); and Jitter, the part of each
+// wait that is random, 0 to 1 (0 is none). A field that is 0 means its default; the zero value means 1 s doubling up to 6 h, a
 // quarter of it random.
 type Backoff = backoff.Policy
 
@@ -79,7 +81,7 @@ func (c *Config) prepare(space keys.Space) error {
 	setDefault(&c.Drain, DefaultDrain)
 	setDefault(&c.Settle, DefaultSettle)
 	setDefault(&c.StuckAfter, DefaultStuckAfter)
-	setDefault(&c.Retry, backoff.Default)
+	c.Retry = c.Retry.Filled()
 	if len(c.Queues) == 0 {
 		c.Queues = []Queue{{Name: queue.DefaultQueue}}
 	}

@@ -45,7 +45,7 @@ func TestConfigLeavesTheCallersQueues(t *testing.T) {
 func TestConfigFaults(t *testing.T) {
 	c := Config{
 		Queues:      []Queue{{Name: "a", Weight: 1001}, {Name: "b", Weight: -1, Concurrency: -2}, {Name: "a"}, {Name: "no spaces"}},
-		Concurrency: -1, SessionTTL: time.Second, CrashLimit: 101, Retry: Backoff{Base: time.Second},
+		Concurrency: -1, SessionTTL: time.Second, CrashLimit: 101, Retry: Backoff{Cap: time.Millisecond, Factor: 0.5},
 		Timeout: -1, Drain: -2, Settle: -3, StuckAfter: -4,
 	}
 	err := c.prepare(space(t))
@@ -56,8 +56,8 @@ func TestConfigFaults(t *testing.T) {
 		"invalid Concurrency: -1; allowed: 1 to 1000000",
 		"invalid SessionTTL: 1s; allowed: 2s to 1h",
 		"invalid CrashLimit: 101; allowed: 1 to 100",
-		"invalid Retry: backoff: cap is 0s, must be above 0 and at least the base (1s)",
-		"backoff: factor is 0, must be a finite number of at least 1; allowed: a valid policy",
+		"invalid Retry: backoff: cap is 1ms, must be above 0 and at least the base (1s)",
+		"backoff: factor is 0.5, must be a finite number of at least 1; allowed: a valid policy",
 		"invalid Timeout: -1ns; allowed: 0 or more",
 		"invalid Drain: -2ns; allowed: 0 or more",
 		"invalid Settle: -3ns; allowed: 0 or more",

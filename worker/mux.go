@@ -57,8 +57,9 @@ func NewMux() *Mux {
 // HandleOption is a choice for one kind or pattern.
 type HandleOption func(*route)
 
-// Retry gives a kind its own retry policy (default: Config.Retry).
+// Retry gives a kind its own retry policy (default: Config.Retry). What is 0 in it means Backoff's own defaults.
 func Retry(policy Backoff) HandleOption {
+	policy = policy.Filled()
 	return func(r *route) {
 		r.retry = &policy
 		r.check(policy.Validate())

@@ -60,7 +60,7 @@ func TestMuxPanics(t *testing.T) {
 		`kind "older" has a handler already`: func(m *Mux) { m.HandleKind("older", succeed) },
 		`invalid kind: ""`:                   func(m *Mux) { m.HandleKind("", succeed) },
 		`invalid kind: "a b"`:                func(m *Mux) { m.HandleKind("a b", succeed) },
-		`kind "x": backoff: base is 0s`:      func(m *Mux) { m.HandleKind("x", succeed, Retry(Backoff{})) },
+		`kind "x": backoff: base is -1ns`:    func(m *Mux) { m.HandleKind("x", succeed, Retry(Backoff{Base: -1})) },
 	} {
 		m := NewMux()
 		Handle(m, func(context.Context, *queue.Job[renamed]) error { return nil })

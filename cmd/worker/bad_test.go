@@ -73,6 +73,7 @@ func TestBadInput(t *testing.T) {
 		{"health worker.yaml", "", 2, "a file is named with -c: worker health -c worker.yaml"},
 		{"jobs show default", "", 2, "want QUEUE and ID, got 1 arguments"},
 		{"queues pause", "", 2, "want QUEUE, got 0 arguments"},
+		{"settings set foo", "", 2, "want no arguments, got 2 arguments"},
 		{"dev --embedded 127.0.0.1", "", 2, "want HOST:PORT"},
 		{"dev --embedded 127.0.0.1:99999", "", 2, `port "99999"`},
 		{"dev --embedded 127.0.0.1:0 --redis redis://127.0.0.1:1", "", 2, "not both"},

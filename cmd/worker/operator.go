@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -107,7 +108,7 @@ func printJSON(w io.Writer, v any) error {
 func arguments(names ...string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return cli.Usagef("want %s, got %d arguments", strings.Join(names, " and "), len(args))
+			return cli.Usagef("want %s, got %d arguments", cmp.Or(strings.Join(names, " and "), "no arguments"), len(args))
 		}
 		return noneEmpty(args)
 	}

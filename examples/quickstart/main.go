@@ -34,16 +34,16 @@ func main() {
 	}
 	defer client.Close()
 
-	if _, err := client.Enqueue(ctx, Resize{"a.png", 64}); err != nil {
+	if _, err := client.Enqueue(ctx, Resize{"a.png", 64}, queue.Queue("images")); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := client.Enqueue(ctx, Resize{"b.png", 128}, queue.In(500*time.Millisecond), queue.Priority(9)); err != nil {
+	if _, err := client.Enqueue(ctx, Resize{"b.png", 128}, queue.Queue("images"), queue.In(500*time.Millisecond)); err != nil {
 		log.Fatal(err)
 	}
 
 	mux := worker.NewMux()
 	worker.Handle(mux, resize)
-	w, err := worker.New(client, mux, worker.Config{Concurrency: 50, ExitWhenEmpty: true})
+	w, err := worker.New(client, mux, worker.Config{Queues: []worker.Queue{{Name: "images"}}, ExitWhenEmpty: true})
 	if err != nil {
 		log.Fatal(err)
 	}

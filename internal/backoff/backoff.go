@@ -3,6 +3,7 @@
 package backoff
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -30,6 +31,18 @@ type Policy struct {
 // Default is the policy for job retries: 1 s doubling up to 6 h (reached at
 // attempt 16), a quarter of it random. 25 attempts span about two and a half days.
 var Default = Policy{Base: time.Second, Cap: 6 * time.Hour, Factor: 2, Jitter: 0.25}
+
+// Filled returns the policy with what is 0 as Default has it: no policy at all is Default, and of one Jitter stays, as 0 is
+// none. A Base above Default's Cap is its own.
+func (p Policy) Filled() Policy {
+	if p == (Policy{}) {
+		return Default
+	}
+	p.Base = cmp.Or(p.Base, Default.Base)
+	p.Factor = cmp.Or(p.Factor, Default.Factor)
+	p.Cap = cmp.Or(p.Cap, max(Default.Cap, p.Base))
+	return p
+}
 
 // Delay returns the wait after the given failed attempt. Attempts count from 1,
 // and anything lower counts as 1. rnd returns numbers in [0,1); nil means

@@ -123,3 +123,18 @@ func FuzzDelay(f *testing.F) {
 		}
 	})
 }
+
+// What is not set is the default's, but for Jitter in a policy that sets anything.
+func TestFilled(t *testing.T) {
+	for _, c := range []struct{ in, want Policy }{
+		{Policy{}, Default},
+		{Policy{Base: 500 * time.Millisecond}, Policy{Base: 500 * time.Millisecond, Cap: Default.Cap, Factor: Default.Factor}},
+		{Policy{Base: 10 * time.Hour}, Policy{Base: 10 * time.Hour, Cap: 10 * time.Hour, Factor: Default.Factor}},
+		{Policy{Jitter: 1}, Policy{Base: Default.Base, Cap: Default.Cap, Factor: Default.Factor, Jitter: 1}},
+		{Policy{Base: 1, Cap: 2, Factor: 3}, Policy{Base: 1, Cap: 2, Factor: 3}},
+	} {
+		if got := c.in.Filled(); got != c.want || got.Validate() != nil {
+			t.Errorf("%+v: %+v, want %+v; %v", c.in, got, c.want, got.Validate())
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/tidemill/tidemill/internal/conn"
 )
@@ -76,7 +77,7 @@ func (h *host) say(level Level, check, text, means string) {
 func (h *host) hidden(check, what string) {
 	reason := "the server hides " + what
 	if h.server.Embedded() {
-		reason = "the embedded server has no " + what
+		reason = "the embedded server has no " + strings.TrimPrefix(what, "its ")
 	}
 	h.say(Unchecked, check, reason, "")
 }
