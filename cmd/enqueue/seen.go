@@ -32,6 +32,8 @@ func (f fate) seen() string {
 		}
 	case unknown != "":
 		text += ": " + unknown
+	case f.last.State == queue.Ready && f.paused:
+		text += fmt.Sprintf(", and queue %q is paused", f.queue)
 	case f.last.State == queue.Ready:
 		text += fmt.Sprintf(", and no worker has taken it (queue %q)", f.queue)
 	}
@@ -56,6 +58,8 @@ func (f fate) idle() string {
 		return ""
 	case f.unknownKind() != "":
 		return fmt.Sprintf("job %s is still %s: %s", f.name, f.last.State, f.unknownKind())
+	case f.last.State == queue.Ready && f.paused:
+		return fmt.Sprintf("job %s is still ready: queue %q is paused", f.name, f.queue)
 	case f.last.State == queue.Ready:
 		return fmt.Sprintf("job %s is still ready: does a worker serve queue %q?", f.name, f.queue)
 	}

@@ -112,6 +112,7 @@ type fate struct {
 	duplicate bool
 	confirmed *bool           // nil: nobody asked
 	last      *queue.Snapshot // as it was seen last; nil = never
+	paused    bool            // and so nobody takes it
 	err       error           // why the waiting ended early
 }
 
@@ -127,6 +128,7 @@ func (c *command) await(ctx context.Context, cmd *cobra.Command, client *queue.C
 	f.last, f.err = client.Wait(early, f.queue, f.id.String())
 	cancel()
 	if errors.Is(f.err, errEarly) {
+		f.lookAtQueue(ctx, client)
 		if text := f.idle(); text != "" && !c.quiet {
 			// Nothing depends on whether it can be written.
 			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), text)
@@ -138,6 +140,7 @@ func (c *command) await(ctx context.Context, cmd *cobra.Command, client *queue.C
 		if now, err := client.Get(look, f.queue, f.id.String()); err == nil {
 			f.last = now
 		}
+		f.lookAtQueue(look, client)
 		cancel()
 		if errors.Is(f.err, errWaited) && f.last != nil && ended(f.last.State) {
 			f.err = nil // just in time
@@ -147,6 +150,16 @@ func (c *command) await(ctx context.Context, cmd *cobra.Command, client *queue.C
 		return err
 	}
 	return c.explainFate(f)
+}
+
+// lookAtQueue sees whether a job that nobody has taken waits for its queue to be resumed. Nothing depends on the answer.
+func (f *fate) lookAtQueue(ctx context.Context, client *queue.Client) {
+	if f.last == nil || f.last.State != queue.Ready {
+		return
+	}
+	if n, err := client.Counts(ctx, f.queue); err == nil {
+		f.paused = n.Paused
+	}
 }
 
 // fateView is a job that was waited for, in JSON.

@@ -53,6 +53,9 @@ func TestWaitFates(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Server(t)
 	serve(t, srv.URL(), fates(), worker.Config{})
+	if _, err := openQueue(t, srv.URL()).Pause(t.Context(), "stopped"); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name   string
 		args   []string
@@ -69,6 +72,7 @@ func TestWaitFates(t *testing.T) {
 		{"expired", []string{"echo", "--expire-in", "1ms", "--in", "20ms"}, 5, "", "enqueue: job ID expired before it was started\n"},
 		{"timed out", []string{"hangs", "--timeout", "10ms", "--max-attempts", "1"}, 1, "", "enqueue: job ID is dead after 1 attempt: job timed out: context deadline exceeded\n"},
 		{"not in time", []string{"hangs", "--wait=50ms", "--queue", "nobody"}, 124, "", "enqueue: timed out after 50ms: job ID goes on; it is ready, and no worker has taken it (queue \"nobody\")\n"},
+		{"paused", []string{"echo", "--wait=50ms", "--queue", "stopped"}, 124, "", "enqueue: timed out after 50ms: job ID goes on; it is ready, and queue \"stopped\" is paused\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
