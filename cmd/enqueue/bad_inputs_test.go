@@ -62,7 +62,7 @@ func TestUsage(t *testing.T) {
 		{"big max-payload", []string{"log", "--max-payload", "99999999"}, "", `invalid MaxPayload: 99999999; allowed: 1 to 67108864 bytes; 0 = 1 MiB`},
 		{"empty redis", []string{"log", "--redis", ""}, "", `--redis is given and empty; leave it out for the default`},
 		{"empty namespace", []string{"log", "--namespace", ""}, "", `--namespace is given and empty; leave it out for the default`},
-		{"bad namespace", []string{"log", "--namespace", "a b"}, "", `invalid namespace: "a b" is not a name; allowed are 1 to 128 of A-Z a-z 0-9 _ - . :`},
+		{"bad namespace", []string{"log", "--namespace", "a b"}, "", `--namespace: "a b" is not a name; allowed are 1 to 128 of A-Z a-z 0-9 _ - . :`},
 		{"kind and file", []string{"log", "--file", file}, "", `give KIND or --file, not both: each line of the file has its own "kind"`},
 		{"id and file", []string{"--id", "x", "--file", file}, "", `--id is for a single job: each line of the file may have its own "id"`},
 		{"rejects without file", []string{"log", "--rejects", "x"}, "", `--rejects and --from-line go with --file`},

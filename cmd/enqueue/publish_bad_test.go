@@ -45,7 +45,7 @@ func TestPublishUsage(t *testing.T) {
 		{"max-message", []string{"t", "1", "--max-message", "67108865"}, `--max-message 67108865: want 1 to 67108864 bytes`},
 		{"empty redis", []string{"t", "1", "--redis="}, `--redis is given and empty; leave it out for the default`},
 		{"scheme", []string{"t", "1", "--redis=http://x"}, `--redis: scheme "http" is not known; allowed: redis, rediss, unix, redis+sentinel, rediss+sentinel, redis+cluster, rediss+cluster`},
-		{"bad namespace", []string{"t", "1", "--namespace={x}"}, `invalid namespace`},
+		{"bad namespace", []string{"t", "1", "--namespace={x}"}, `--namespace: "{x}" is not a name`},
 		{"a flag of jobs", []string{"t", "1", "--queue", "x"}, `unknown flag: --queue`},
 		{"unknown flag", []string{"t", "1", "--durabel"}, `unknown flag: --durabel (did you mean --durable?)`},
 	} {

@@ -171,7 +171,11 @@ func TestConnectionPrecedence(t *testing.T) {
 			t.Errorf("%v: %s from %s, namespace %q, %v", c.args, url, from, conn.Namespace(), conn.Check())
 		}
 	}
-	for _, args := range [][]string{{"--redis", ""}, {"--namespace="}} {
+	t.Setenv(EnvNamespace, "a b")
+	if conn, err := connection(); err != nil || conn.Check() == nil || !strings.HasPrefix(conn.Check().Error(), EnvNamespace+": ") {
+		t.Errorf("%v, %v", err, conn.Check())
+	}
+	for _, args := range [][]string{{"--redis", ""}, {"--namespace="}, {"--namespace=a b"}} {
 		conn, err := connection(args...)
 		if err != nil {
 			t.Fatal(err)

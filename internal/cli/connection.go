@@ -105,6 +105,15 @@ func (c *Connection) Check() error {
 			return Usage(fmt.Errorf("--%s is given and empty; leave it out for the default", name))
 		}
 	}
+	if _, err := keys.NewSpace(c.Namespace()); err != nil {
+		switch {
+		case c.NamespaceFlag():
+			err = fmt.Errorf("--%w", err)
+		case os.Getenv(EnvNamespace) != "":
+			err = fmt.Errorf("%s: %w", EnvNamespace, err)
+		}
+		return Usage(err)
+	}
 	bare, from := c.bare()
 	if err := checkScheme(bare, from); err != nil {
 		return Usage(err)
