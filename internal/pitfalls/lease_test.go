@@ -17,20 +17,20 @@ func TestPitfall04LeaseByLocalClock(t *testing.T) {
 	sleepy := x.start(spec)
 	old := x.sessions()[0]
 	deliver := p.HoldRequest(acks(t))
-	x.add(2, 0) // end at once: their acknowledgement is under way when it stops
-	x.wait("an acknowledgement under way", func() bool { return p.Held() > 0 && len(sleepy.Lines("end")) == 2 })
+	x.add(1, 0) // ends at once: its acknowledgement is under way when it stops. Two could take both lanes, one each
+	x.wait("an acknowledgement under way", func() bool { return p.Held() > 0 && len(sleepy.Lines("end")) == 1 })
 	x.add(2, 1500*time.Millisecond) // end while it stands still: acknowledged when it goes on
-	x.wait("the other handlers", func() bool { return len(sleepy.Lines("start")) == 4 })
+	x.wait("the other handlers", func() bool { return len(sleepy.Lines("start")) == 3 })
 	stopped := time.Now()
 	thaw := redistest.FreezeProcess(t, sleepy.Process)
 	awake := x.start(childSpec{Addr: x.srv.Addr(), Concurrency: 4})
-	x.wait("the other worker to finish", func() bool { return x.counts().Succeeded == 4 })
+	x.wait("the other worker to finish", func() bool { return x.counts().Succeeded == 3 })
 	x.pass(2*ttl - time.Since(stopped))
 
 	// First what was under way arrives. Then the process goes on, and hears of its loss by nothing until it has written.
 	answers, beats := p.HoldReply(exchange(t, anything)), p.HoldRequest(script(t, "heartbeat"))
 	go deliver()
-	x.wait("the late acknowledgements", func() bool { return x.counts().Refused >= 2 })
+	x.wait("the late acknowledgement", func() bool { return x.counts().Refused >= 1 })
 	late := x.counts().Refused
 	thaw()
 	x.wait("its own late writes", func() bool { return x.counts().Refused > late })
@@ -40,7 +40,7 @@ func TestPitfall04LeaseByLocalClock(t *testing.T) {
 		now := x.sessions()
 		return len(now) == 2 && now[0] != old && now[1] != old
 	})
-	if n := x.counts(); n.Succeeded != 4 || n.Failed != 0 || n.Dead != 0 || n.Recovered != 4 || n.Running != 0 {
+	if n := x.counts(); n.Succeeded != 3 || n.Failed != 0 || n.Dead != 0 || n.Recovered != 3 || n.Running != 0 {
 		t.Errorf("%+v", n)
 	}
 	// What guards writes elsewhere: the later claim has the greater token.
@@ -57,8 +57,8 @@ func TestPitfall04LeaseByLocalClock(t *testing.T) {
 	awake.term()
 	<-awake.Ended()
 	x.add(1, 0)
-	x.wait("a job at the first", func() bool { return x.counts().Succeeded == 5 })
-	if n := len(sleepy.Lines("start")); n != 5 {
+	x.wait("a job at the first", func() bool { return x.counts().Succeeded == 4 })
+	if n := len(sleepy.Lines("start")); n != 4 {
 		t.Errorf("%d starts", n)
 	}
 }
