@@ -78,12 +78,14 @@ func probe(ctx context.Context, addr, password string, pid int) error {
 	if err != nil {
 		return err
 	}
-	if _, rest, ok := strings.Cut(info, "process_id:"); ok {
-		if got, _, _ := strings.Cut(rest, "\r\n"); got != strconv.Itoa(pid) {
-			return fmt.Errorf("%w (pid %s)", errStranger, got)
-		}
+	if strings.HasPrefix(info, "-") {
+		return nil // INFO is refused to us, and PING has to do
 	}
-	return nil // no process_id: INFO is refused to us, and PING has to do
+	_, rest, _ := strings.Cut(info, "process_id:") // an embedded server has none
+	if got, _, _ := strings.Cut(rest, "\r\n"); got != strconv.Itoa(pid) {
+		return fmt.Errorf("%w (pid %q)", errStranger, got)
+	}
+	return nil
 }
 
 // ask sends one command and returns its reply: a status or error line as it
