@@ -98,8 +98,8 @@ func (l *lanes) take() *lane {
 	return &lane{id: l.opened}
 }
 
-// give takes a lane back from a call of such items. One whose last call may still arrive somewhere, or was answered by nothing that can be read, is
-// dropped instead: its numbers are not safe.
+// give takes a lane back from a call of such items. One whose last call may still arrive somewhere, or was answered by nothing
+// that can be read, is dropped instead: its numbers are not safe.
 func (l *lanes) give(one *lane, items []broker.Item, err error) {
 	if errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, broker.ErrBadReply) {
 		l.doubts.add(items...)

@@ -61,9 +61,8 @@ func (e *BatchError) Unwrap() error { return e.First }
 // hold for every item, an item's own come after them. Jobs of one queue keep their order, also where calls are sent again; only
 // where Redis refuses one call for a passing reason and carries out the next may some stand behind later ones: its scripts were
 // flushed and another producer brings them back in that moment, or it has too few replicas (min-replicas-to-write) for a moment.
-// It is not one transaction: a part may be created when another fails, and the
-// results say which. The error is nil when all were created, and
-// confirmed where they have a Durability, else a *BatchError, or ErrInvalid for a batch of no or too many items.
+// It is not one transaction: a part may be created when another fails, and the results say which. The error is nil when all were
+// created, and confirmed where they have a Durability, else a *BatchError, or ErrInvalid for a batch of no or too many items.
 //
 // Jobs that travel together wait together, for the strictest of their Durability; each is judged by its own.
 func (c *Client) EnqueueMany(ctx context.Context, items []Item, options ...Option) ([]Result, error) {

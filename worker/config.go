@@ -25,8 +25,8 @@ const (
 
 // Backoff is a retry policy: exponential with real jitter. Its fields are Base, the wait before the second try (default 1 s);
 // Factor, by which it grows from try to try (2; 1 keeps it constant); Cap, the longest wait (6 h); and Jitter, the part of each
-// wait that is random, 0 to 1 (0 is none). A field that is 0 means its default; the zero value means 1 s doubling up to 6 h, a
-// quarter of it random.
+// wait that is random, 0 to 1 (0 is none). Base, Factor and Cap mean their defaults where they are 0; the zero value means 1 s
+// doubling up to 6 h, a quarter of it random.
 type Backoff = backoff.Policy
 
 // Queue is one queue to serve.

@@ -57,7 +57,7 @@ func NewMux() *Mux {
 // HandleOption is a choice for one kind or pattern.
 type HandleOption func(*route)
 
-// Retry gives a kind its own retry policy (default: Config.Retry). What is 0 in it means Backoff's own defaults.
+// Retry gives a kind its own retry policy (default: Config.Retry). What is 0 in it is Backoff's default, not Config.Retry's.
 func Retry(policy Backoff) HandleOption {
 	policy = policy.Filled()
 	return func(r *route) {

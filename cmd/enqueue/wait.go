@@ -154,9 +154,12 @@ func (c *command) await(ctx context.Context, cmd *cobra.Command, client *queue.C
 
 // lookAtQueue sees whether a job that nobody has taken waits for its queue to be resumed. Nothing depends on the answer.
 func (f *fate) lookAtQueue(ctx context.Context, client *queue.Client) {
+	f.paused = false
 	if f.last == nil || f.last.State != queue.Ready {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
 	if n, err := client.Counts(ctx, f.queue); err == nil {
 		f.paused = n.Paused
 	}

@@ -96,7 +96,7 @@ func (x *Express) Receive() (outcomes []Outcome, answered bool, err error) {
 	return outcomes, true, err
 }
 
-// clock is what the server's clock is held to show, ms; it may be behind, not before. 0: not known.
+// clock is what the server's clock shows at least, ms, unless it was set back; 0: not known.
 func (x *Express) clock(now time.Time) int64 {
 	if !x.knows {
 		return 0

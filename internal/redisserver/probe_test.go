@@ -15,6 +15,7 @@ func TestProbeKnowsStrangers(t *testing.T) {
 		"$17\r\nprocess_id:4712\r\n\r\n": errStranger,
 		"$16\r\nredis_version:8\r\n\r\n": errStranger,
 		"-NOPERM you may not\r\n":        nil,
+		"-ERR no such section\r\n":       errStranger,
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -78,10 +78,12 @@ func probe(ctx context.Context, addr, password string, pid int) error {
 	if err != nil {
 		return err
 	}
-	if strings.HasPrefix(info, "-") {
-		return nil // INFO is refused to us, and PING has to do
+	for _, refusal := range []string{"-NOPERM", "-NOAUTH", "-ERR unknown command"} {
+		if strings.HasPrefix(info, refusal) {
+			return nil // PING has to do
+		}
 	}
-	_, rest, _ := strings.Cut(info, "process_id:") // an embedded server has none
+	_, rest, _ := strings.Cut(info, "process_id:") // an embedded server does not know the question
 	if got, _, _ := strings.Cut(rest, "\r\n"); got != strconv.Itoa(pid) {
 		return fmt.Errorf("%w (pid %q)", errStranger, got)
 	}
