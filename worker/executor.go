@@ -28,7 +28,8 @@ func (w *Worker) execute() {
 	t := w.task()
 	defer func() {
 		if current != nil { // the handler ended this goroutine (runtime.Goexit)
-			w.finish(current, w.fail(current, errors.New("the handler ended its goroutine (runtime.Goexit)")))
+			o := w.fail(current, errors.New("the handler ended its goroutine (runtime.Goexit)"))
+			w.finish(current, &o)
 		}
 	}()
 	w.mu.Lock()
@@ -101,7 +102,7 @@ func (w *Worker) twinLocked(r *run) bool {
 }
 
 // finish is finishLocked for an executor that ends with its job.
-func (w *Worker) finish(r *run, o outcome) {
+func (w *Worker) finish(r *run, o *outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.finishLocked(r, o)
@@ -118,7 +119,7 @@ type outcome struct {
 }
 
 // finishLocked frees the slot and hands the outcome to those who tell Redis.
-func (w *Worker) finishLocked(r *run, o outcome) {
+func (w *Worker) finishLocked(r *run, o *outcome) {
 	c := r.c
 	w.running--
 	c.leave(r)
@@ -173,30 +174,37 @@ func (w *Worker) releaseStuckLocked(r *run) {
 	r.c.unpaid.Set()
 }
 
-// attempt runs one job: decode, call, classify. What it answers is what to settle. now may be zero.
-func (w *Worker) attempt(t *task, r *run, now time.Time) outcome {
+// attempt runs one job: decode, call, classify. What it answers is what to settle, until the task's next attempt. now may be zero.
+//
+// Up to the handler little stack is taken: as long as a goroutine has not used about 3 KB of it, 4 KB of memory are what a handler
+// that waits takes, else 8. So what is large is in the task, or in functions that have returned by then.
+func (w *Worker) attempt(t *task, r *run, now time.Time) *outcome {
 	t.of(r, now)
 	r.began = t.began
 	if err := t.read(); err != nil {
-		o := t.unreadable(err)
-		t.note(&o)
-		return o
+		t.end = t.unreadable(err)
+	} else if !t.early() {
+		t.conclude(t.run())
 	}
-	if o, ok := t.early(); ok {
-		t.note(&o)
-		return o
-	}
-	if stop := t.limit(r.ctx); stop != nil {
+	t.note(&t.end)
+	return &t.end
+}
+
+// run calls the handler, within its time.
+func (t *task) run() (result []byte, stack string, err error) {
+	if stop := t.limit(t.r.ctx); stop != nil {
 		defer stop()
 	}
 	t.called = true
 	if t.r.tale != nil {
 		t.started()
 	}
-	result, stack, err := t.call()
-	o := t.outcome(err, stack, r.ctx.free(), result)
-	t.note(&o)
-	return o
+	return t.call()
+}
+
+// conclude classifies what the handler returned.
+func (t *task) conclude(result []byte, stack string, err error) {
+	t.end = t.outcome(err, stack, t.r.ctx.free(), result)
 }
 
 // call runs the handler and makes a panic an error. Without middleware a typed handler is called with its job alone.
@@ -208,11 +216,18 @@ func (t *task) call() (result []byte, stack string, err error) {
 	}()
 	if t.route.typed != nil {
 		result, err = t.route.typed(t)
-		return result, "", err
+	} else {
+		result, err = t.untyped()
 	}
+	return result, "", err
+}
+
+// untyped calls the handler as middleware wraps it.
+func (t *task) untyped() ([]byte, error) {
+	job := queue.NewJob(queue.Info{}, queue.Raw{Name: t.e.Kind, Payload: t.e.Args}, t.r.claim.Token)
+	t.info(&job.Info)
 	ctx := t.r.ctx
-	job := queue.NewJob(t.info(), queue.Raw{Name: t.e.Kind, Payload: t.e.Args}, t.r.claim.Token)
 	ctx.describe(&job.Info)
-	err = t.route.handler(ctx, job)
-	return job.Result(), "", err
+	err := t.route.handler(ctx, job)
+	return job.Result(), err
 }

@@ -158,35 +158,34 @@ func (m *Mux) Kinds() []string {
 	return kinds
 }
 
-// decode makes a job of a payload.
-func decode[A queue.Args](m *Mux, info *queue.Info, payload []byte, token int64) (*queue.Job[A], error) {
+// decode reads a job's payload into its args.
+func (m *Mux) decode(info *queue.Info, payload []byte, args any) error {
 	name := info.Encoding
 	if name == "" {
 		name = queue.JSON.Name()
 	}
 	codec := (*m.codecs.Load())[name]
 	if codec == nil {
-		return nil, queue.Dead(fmt.Errorf("args are in encoding %q, which this worker has no codec for", name))
+		return queue.Dead(fmt.Errorf("args are in encoding %q, which this worker has no codec for", name))
 	}
-	var none A
-	job := queue.NewJob(*info, none, token)
-	if err := codec.Unmarshal(payload, &job.Args); err != nil {
-		return nil, queue.Dead(fmt.Errorf("args of kind %q: %w", info.Kind, err))
+	if err := codec.Unmarshal(payload, args); err != nil {
+		return queue.Dead(fmt.Errorf("args of kind %q: %w", info.Kind, err))
 	}
-	return job, nil
+	return nil
 }
 
 // typed calls a handler with its job.
 func typed[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error) typedHandler {
 	return func(t *task) ([]byte, error) {
-		info := t.info()
-		job, err := decode[A](m, &info, t.e.Args, t.r.claim.Token)
-		if err != nil {
+		var none A
+		job := queue.NewJob(queue.Info{}, none, t.r.claim.Token)
+		t.info(&job.Info)
+		if err := m.decode(&job.Info, t.e.Args, &job.Args); err != nil {
 			return nil, err
 		}
 		ctx := t.r.ctx
 		ctx.describe(&job.Info)
-		err = fn(ctx, job)
+		err := fn(ctx, job)
 		return job.Result(), err
 	}
 }
@@ -194,11 +193,12 @@ func typed[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error) 
 // untyped is the same as a Handler, for middleware to wrap.
 func untyped[A queue.Args](m *Mux, fn func(context.Context, *queue.Job[A]) error) Handler {
 	return func(ctx context.Context, raw *queue.Job[queue.Raw]) error {
-		job, err := decode[A](m, &raw.Info, raw.Args.Payload, raw.Token())
-		if err != nil {
+		var none A
+		job := queue.NewJob(raw.Info, none, raw.Token())
+		if err := m.decode(&raw.Info, raw.Args.Payload, &job.Args); err != nil {
 			return err
 		}
-		err = fn(ctx, job)
+		err := fn(ctx, job)
 		if result := job.Result(); result != nil {
 			_ = raw.SetResult(result) // its size was checked when it was set
 		}

@@ -171,7 +171,7 @@ func TestRenew(t *testing.T) {
 	}
 	w.running = 1
 	c.enter(runs[0])
-	w.finishLocked(runs[0], outcome{})
+	w.finishLocked(runs[0], &outcome{})
 	if len(c.done) != 0 || len(w.zombies) != 0 || w.running != 0 {
 		t.Errorf("its return: %d acks, %d zombies", len(c.done), len(w.zombies))
 	}

@@ -25,6 +25,7 @@ type task struct {
 	since  int64    // ms: how long the job had been ready; 0 = not known
 	called bool     // its handler was
 	began  time.Time
+	end    outcome
 }
 
 // task answers a task without a job. Whoever is done with it may put it back into w.tasks.
@@ -43,6 +44,7 @@ func (t *task) of(r *run, now time.Time) {
 		now = time.Now()
 	}
 	t.r, t.rules, t.route, t.number, t.since, t.called, t.began = r, t.w.rules.Load(), nil, 1, 0, false, now
+	t.end = outcome{}
 }
 
 // kind finds who serves a kind, while the envelope is decoded.
@@ -69,21 +71,23 @@ func (t *task) read() error {
 }
 
 // early ends an attempt before its handler is called: too late, or no handler for the kind.
-func (t *task) early() (outcome, bool) {
+func (t *task) early() bool {
 	var now int64 // needed by few
 	if t.e.ExpiresAt > 0 || t.e.Deadline > 0 {
 		now = t.w.serverNow()
 	}
 	switch {
 	case t.e.ExpiresAt > 0 && now > t.e.ExpiresAt && !t.startedBefore():
-		return t.settle(verdict{kind: broker.Expired}, nil, ""), true
+		t.end = t.settle(verdict{kind: broker.Expired}, nil, "")
 	case t.e.Deadline > 0 && now > t.e.Deadline:
-		return t.settle(verdict{kind: broker.Dead, failed: true}, errors.New("its deadline passed before it was started"), ""), true
+		t.end = t.settle(verdict{kind: broker.Dead, failed: true}, errors.New("its deadline passed before it was started"), "")
 	case t.route == nil:
 		t.w.tellUnknown(t.e.Kind, t.r.c.name)
-		return t.unknown(fmt.Errorf("no worker knew the kind %q for 24 hours", t.e.Kind)), true
+		t.end = t.unknown(fmt.Errorf("no worker knew the kind %q for 24 hours", t.e.Kind))
+	default:
+		return false
 	}
-	return outcome{}, false
+	return true
 }
 
 // startedBefore tells whether a handler was ever called for the job.
@@ -100,15 +104,14 @@ func (t *task) unknown(reason error) outcome {
 	return t.settle(v, reason, "")
 }
 
-// info is what the handler is told of the job: where the job brings no limits of its own, those that hold.
-func (t *task) info() queue.Info {
-	i := queue.NewInfo(t.r.c.name, t.r.claim.ID, &t.e, &t.s)
+// info tells what the handler is told of the job: where the job brings no limits of its own, those that hold.
+func (t *task) info(i *queue.Info) {
+	*i = queue.NewInfo(t.r.c.name, t.r.claim.ID, &t.e, &t.s)
 	i.MaxAttempts = t.route.attempts(i.MaxAttempts)
 	i.Timeout = t.timeout()
 	if i.Retention == 0 {
 		i.Retention = t.route.retention
 	}
-	return i
 }
 
 // timeout bounds the attempt: by what the job brings, else by its kind's, else by the worker's; 0 = not.

@@ -56,7 +56,7 @@ type call struct {
 func newCall(s *transition, q *keys.Queue, room int, more ...string) *call {
 	fixed := q.Boxed()
 	c := &call{script: s, args: make([]any, 0, 3+len(fixed)+len(more)+room)}
-	c.args = append(c.args, "EVALSHA", s.boxed, len(fixed)+len(more))
+	c.args = append(c.args, "EVALSHA", s.Arg(), len(fixed)+len(more))
 	c.args = append(c.args, fixed...)
 	for _, key := range more {
 		c.args = append(c.args, key)
@@ -68,7 +68,7 @@ func (c *call) arg(values ...any) { c.args = append(c.args, values...) }
 
 // bySource makes the call carry its script's text: for servers that forgot it, and where no retry is possible.
 func (c *call) bySource() {
-	c.args[1] = c.script.Source
+	c.args[1] = c.script.Source()
 	if c.args[0] = "EVAL"; c.marked {
 		c.args[0] = "EVAL_RO"
 	}
@@ -79,7 +79,7 @@ func (c *call) mark(marked bool) {
 	if c.marked = marked; marked {
 		c.args[0] = "EVALSHA_RO"
 	} else {
-		c.args[0], c.args[1] = "EVALSHA", c.script.Digest
+		c.args[0], c.args[1] = "EVALSHA", c.script.Digest()
 	}
 }
 

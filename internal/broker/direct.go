@@ -8,6 +8,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,16 +41,16 @@ const (
 
 // directBegin, directBehind and directEnd are how those scripts' calls begin on the wire, up to their keys.
 var (
-	directBegin  = evalHead("direct_begin", 5+4, 5)
-	directBehind = evalHead("direct_begin", 5+6, 5) // with the call before
-	directEnd    = evalHead("direct_end", 2+1, 2)
+	directBegin  = sync.OnceValue(func() string { return evalHead("direct_begin", 5+4, 5) })
+	directBehind = sync.OnceValue(func() string { return evalHead("direct_begin", 5+6, 5) }) // with the call before
+	directEnd    = sync.OnceValue(func() string { return evalHead("direct_end", 2+1, 2) })
 )
 
 // evalHead writes the head of an EVAL of so many keys and arguments. Redis computes the digest of the text for each call: it goes
 // without its comments.
 func evalHead(name string, values, keys int) string {
 	var text strings.Builder
-	for line := range strings.Lines(script.Load(sources, name).Source) {
+	for line := range strings.Lines(script.New(sources, name).Source()) {
 		if !strings.HasPrefix(line, "--") {
 			text.WriteString(line)
 		}
@@ -79,9 +80,9 @@ func appendDirect(dst []byte, c *Call, priority int, until int64) []byte {
 	jobs, ready := q.Key(keys.Jobs), q.Key(keys.Ready+priority)
 	dst = append(dst, "*1\r\n$5\r\nMULTI\r\n"...)
 	if c.After == nil {
-		dst = append(dst, directBegin...)
+		dst = append(dst, directBegin()...)
 	} else {
-		dst = append(dst, directBehind...)
+		dst = append(dst, directBehind()...)
 	}
 	for _, key := range [...]string{jobs, ready, q.Key(keys.Producers), q.Key(keys.Wake), q.Key(keys.Meta)} {
 		dst = appendBulk(dst, key)
@@ -105,7 +106,7 @@ func appendDirect(dst []byte, c *Call, priority int, until int64) []byte {
 	for i := range items {
 		dst = appendBulk(dst, items[i].ID[:])
 	}
-	dst = appendBulk(appendBulk(append(dst, directEnd...), jobs), ready)
+	dst = appendBulk(appendBulk(append(dst, directEnd()...), jobs), ready)
 	dst = appendBulk(dst, strconv.AppendUint(lane, c.Stamp.Seq, 10))
 	return append(dst, "*1\r\n$4\r\nEXEC\r\n"...)
 }

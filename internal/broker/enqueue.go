@@ -155,7 +155,7 @@ func enqueueCall(q *keys.Queue, stamp Stamp, items []Item) *call {
 	}
 	c, boxed := &a.call, q.Boxed()
 	c.args = make([]any, 0, 3+n+5+len(items))
-	c.args = append(c.args, "EVALSHA", enqueueScript.boxed, n)
+	c.args = append(c.args, "EVALSHA", enqueueScript.Arg(), n)
 	for _, place := range places[:n] {
 		c.args = append(c.args, boxed[place])
 	}
@@ -170,7 +170,7 @@ func enqueueCall(q *keys.Queue, stamp Stamp, items []Item) *call {
 func appendEnqueue(dst []byte, q *keys.Queue, stamp Stamp, items []Item) []byte {
 	places, n, delayed := callKeys(items)
 	dst = appendArray(dst, 3+n+5+len(items))
-	dst = append(append(append(dst, "$7\r\nEVALSHA\r\n$40\r\n"...), enqueueScript.Digest...), '\r', '\n')
+	dst = append(append(append(dst, "$7\r\nEVALSHA\r\n$40\r\n"...), enqueueScript.Digest()...), '\r', '\n')
 	dst = appendBulkNumber(dst, uint64(n))
 	for _, place := range places[:n] {
 		dst = appendBulk(dst, q.Key(place))

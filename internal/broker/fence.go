@@ -22,7 +22,7 @@ func InputSeq(run, place uint64) uint64 { return run<<inputShift | place }
 // there, and whether the lane was known at all; calls of earlier runs that arrive later are ErrStale. It may be repeated.
 // A lane that is not known is begun only where create says so. Errors: ErrStale where a later run has begun, ErrFull.
 func (b *Broker) Fence(ctx context.Context, q *keys.Queue, producer uuid.UUID, lane uint32, run uint64, create bool) (place uint64, known bool, err error) {
-	c := &call{script: fenceScript, args: []any{"EVALSHA", fenceScript.Digest, 2, q.Key(keys.Producers), q.Key(keys.Meta)}}
+	c := &call{script: fenceScript, args: []any{"EVALSHA", fenceScript.Arg(), 2, q.Key(keys.Producers), q.Key(keys.Meta)}}
 	word := ""
 	if create {
 		word = "1"

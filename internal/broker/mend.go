@@ -188,7 +188,7 @@ func (b *Broker) Aside(ctx context.Context, dry bool, key, to, kind string) (Men
 		until = ms
 	}
 	c := &call{script: asideScript}
-	c.arg("EVALSHA", asideScript.Digest, 2, key, to, until, kind)
+	c.arg("EVALSHA", asideScript.Arg(), 2, key, to, until, kind)
 	r, err := b.do(ctx, c)
 	if err != nil {
 		return 0, err

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"embed"
+	"sync"
 	"sync/atomic"
 
 	"github.com/tidemill/tidemill/internal/script"
@@ -12,14 +13,13 @@ var sources embed.FS
 
 // transition is one script and what calls of it need.
 type transition struct {
-	script.Script
-	boxed     any          // digest, as a command takes it
+	*script.Script
 	reads     bool         // it writes nothing, so that a replica may run it
 	replySize atomic.Int64 // of the last reply that was large, bytes: what to make room for
 }
 
-// names has every script's name by its digest.
-var names = map[string]string{}
+// all has every script.
+var all []*transition
 
 // load reads a worker's or an operator's script.
 func load(name string) *transition { return newTransition(name, "basics", "prelude", "moves") }
@@ -45,9 +45,8 @@ func loadMending(name string) *transition {
 }
 
 func newTransition(name string, shared ...string) *transition {
-	s := &transition{Script: script.Load(sources, name, shared...)}
-	s.boxed = s.Digest
-	names[s.Digest] = name
+	s := &transition{Script: script.New(sources, name, shared...)}
+	all = append(all, s)
 	return s
 }
 
@@ -84,4 +83,12 @@ var (
 )
 
 // ScriptName answers which of the scripts has a digest, "" for one that is none of them.
-func ScriptName(digest string) string { return names[digest] }
+func ScriptName(digest string) string { return names()[digest] }
+
+var names = sync.OnceValue(func() map[string]string {
+	m := make(map[string]string, len(all))
+	for _, s := range all {
+		m[s.Digest()] = s.Name
+	}
+	return m
+})

@@ -82,7 +82,7 @@ const beatsAtOnce = 16
 
 func (b *Broker) heartbeat(ctx context.Context, ttl time.Duration, beats []Beat) (int64, []Pulse, error) {
 	c := &call{script: heartbeatScript}
-	c.arg("EVALSHA", heartbeatScript.Digest, len(beats)*(keys.Fixed+2))
+	c.arg("EVALSHA", heartbeatScript.Arg(), len(beats)*(keys.Fixed+2))
 	for _, beat := range beats {
 		for _, key := range beat.Queue.Fixed() {
 			c.arg(key)

@@ -39,7 +39,7 @@ func (b *Broker) Order(ctx context.Context, instance, order string) error {
 		return err
 	}
 	c := &call{script: orderScript}
-	c.arg("EVALSHA", orderScript.Digest, 1, b.space.Orders(), until, instance, order)
+	c.arg("EVALSHA", orderScript.Arg(), 1, b.space.Orders(), until, instance, order)
 	_, err = b.do(ctx, c)
 	return err
 }

@@ -19,10 +19,7 @@ import (
 //go:embed lua/*.lua
 var streamSources embed.FS
 
-func loadStream(name string) *script.Script {
-	s := script.Load(streamSources, name, "prelude")
-	return &s
-}
+func loadStream(name string) *script.Script { return script.New(streamSources, name, "prelude") }
 
 var (
 	publishScript = loadStream("publish")
@@ -77,7 +74,7 @@ func streamError(err error) error {
 // scriptCall starts a call; ARGV is appended to it.
 func scriptCall(s *script.Script, room int, names ...string) []any {
 	args := make([]any, 0, 3+len(names)+room)
-	args = append(args, "EVALSHA", s.Digest, len(names))
+	args = append(args, "EVALSHA", s.Arg(), len(names))
 	for _, name := range names {
 		args = append(args, name)
 	}
@@ -93,7 +90,7 @@ func (s *Streams) run(ctx context.Context, sc *script.Script, args []any) (*scri
 func (s *Streams) call(ctx context.Context, sc *script.Script, args []any) (*script.Reply, error) {
 	r, err := s.do(ctx, args)
 	if err != nil && strings.HasPrefix(err.Error(), "NOSCRIPT") {
-		args[0], args[1] = "EVAL", sc.Source
+		args[0], args[1] = "EVAL", sc.Source()
 		r, err = s.do(ctx, args)
 	}
 	return r, err

@@ -77,7 +77,7 @@ func TestStreamScriptHeaders(t *testing.T) {
 		}
 		called := false
 		for _, call := range r.calls {
-			if call[1] != s.Digest {
+			if call[1] != s.Digest() {
 				continue
 			}
 			called = true
