@@ -32,7 +32,7 @@ func (b *bench) measures() []rig.Measure {
 		{Name: "queues", Columns: []string{"1 queue", "10 queues", "100 queues"}, Limit: c.perJob(), Run: b.alone(b.measureQueues)},
 		{Name: "processes", Columns: []string{"1 process", "4 processes"}, Limit: c.perJob(), Run: b.alone(b.measureProcesses)},
 		{Name: "gomaxprocs", Columns: c.processorColumns(), Limit: 3 * c.perJob(), Run: b.alone(b.measureProcessors)},
-		{Name: "aof", Columns: []string{"off", "everysec"}, Limit: c.perJob(), Run: b.alone(measureAOF), Server: aofServer},
+		{Name: "aof", Columns: aofColumns, Limit: c.perJob(), Run: b.alone(measureAOF), Server: aofServer},
 		{Name: "concurrency", Columns: b.points(concurrencies), Limit: c.perJob(), Once: true, Points: true, Run: b.point(b.measureConcurrency)},
 		{Name: "loads", Columns: b.points(loads), Limit: 2 * c.perJob(), Once: true, Points: true, Run: b.point(b.measureLoads)},
 		{Name: "backlog", Columns: b.backlogPoints(), Limit: c.perJob() + time.Duration(c.Backlog)*100*time.Microsecond,

@@ -26,12 +26,14 @@ func launchRedis(ctx context.Context, kind Kind) (*server, error) {
 		return nil, err
 	}
 	s := &server{Broker: Broker{Kind: kind, Addr: addr}, dir: dir}
-	appendonly := "no"
-	if kind == RedisAOF {
-		appendonly = "yes"
+	args := []string{"--bind", "127.0.0.1", "--port", port, "--save", "", "--daemonize", "no", "--dir", dir, "--loglevel", "warning"}
+	if kind == RedisAOF || kind == RedisAOFRewrites {
+		args = append(args, "--appendonly", "yes", "--appendfsync", "everysec")
 	}
-	s.cmd = exec.Command(bin, "--bind", "127.0.0.1", "--port", port, "--save", "", "--appendonly", appendonly,
-		"--appendfsync", "everysec", "--daemonize", "no", "--dir", dir, "--loglevel", "warning")
+	if kind == RedisAOF {
+		args = append(args, "--auto-aof-rewrite-percentage", "0")
+	}
+	s.cmd = exec.Command(bin, args...)
 	s.cmd.SysProcAttr = dieWithParent()
 	return s, s.start(ctx, s.redisReady)
 }

@@ -18,9 +18,10 @@ type Kind string
 
 // The servers that can be started.
 const (
-	Redis    Kind = "redis"
-	RedisAOF Kind = "redis with an append-only file" // synced each second
-	Postgres Kind = "postgres"
+	Redis            Kind = "redis"
+	RedisAOF         Kind = "redis with an append-only file"                     // synced each second
+	RedisAOFRewrites Kind = "redis with an append-only file that it may rewrite" // once it has doubled and is 64 MB
+	Postgres         Kind = "postgres"
 )
 
 // Broker is a running server, as a child process is told of it.
