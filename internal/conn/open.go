@@ -61,7 +61,7 @@ func openSingle(ctx context.Context, t *target, limit int) (*Set, error) {
 	}
 	ours(&opt, opt.PoolSize)
 	quiet := newSilence()
-	opt.Dialer = quiet.watch(newDialer(&opt))
+	opt.Dialer = unbroken(quiet.watch(newDialer(&opt)), opt.MinIdleConns)
 	s := &Set{owned: true, addr: opt.Addr, single: &opt, common: newCommon(limit, part), silence: quiet}
 	rdb, err := s.connect(ctx, &opt)
 	if err != nil {
@@ -93,7 +93,7 @@ func openSentinel(ctx context.Context, t *target, limit int) (*Set, error) {
 	t.opt = &opt
 	watch := newSentinel(t, dial)
 	quiet := newSilence()
-	opt.Dialer = quiet.watch(watch.dialPrimary)
+	opt.Dialer = unbroken(quiet.watch(watch.dialPrimary), opt.MinIdleConns)
 	s := &Set{owned: true, addr: fmt.Sprintf("primary %q by Sentinel %s", t.name, strings.Join(t.hosts, ",")),
 		single: &opt, common: newCommon(limit, part), silence: quiet, bySentinel: true}
 	if _, err := watch.find(ctx); err != nil {
@@ -168,7 +168,7 @@ func openCluster(ctx context.Context, t *target, limit int) (*Set, error) {
 		base.TLSConfig.ServerName = t.serverName
 	}
 	opt, quiet := clusterOptions(&base, t.hosts), newSilence()
-	opt.Dialer = quiet.watch(opt.Dialer)
+	opt.Dialer = unbroken(quiet.watch(opt.Dialer), opt.MinIdleConns)
 	s := &Set{owned: true, addr: "cluster " + strings.Join(t.hosts, ","), common: newCommon(limit, part), silence: quiet}
 	rdb := newCluster(opt)
 	err = firstPing(ctx, rdb, func(ctx context.Context) error { return rdb.Ping(ctx).Err() })
