@@ -28,7 +28,7 @@ func (b *bench) measures() []rig.Measure {
 			Run: b.each(func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 				return measureRecovery(ctx, spec, c.Patience)
 			})},
-		{Name: "floor", Columns: []string{bare, alone}, Limit: c.perSample(), Run: b.measureFloor},
+		{Name: "floor", Columns: []string{bare, alone}, Limit: c.perSample() + c.perJob(), Run: b.measureFloor},
 		{Name: "queues", Columns: []string{"1 queue", "10 queues", "100 queues"}, Limit: c.perJob(), Run: b.alone(b.measureQueues)},
 		{Name: "processes", Columns: []string{"1 process", "4 processes"}, Limit: c.perJob(), Run: b.alone(b.measureProcesses)},
 		{Name: "gomaxprocs", Columns: c.processorColumns(), Limit: 3 * c.perJob(), Run: b.alone(b.measureProcessors)},
@@ -126,13 +126,6 @@ func oneStep(name string) measureFunc {
 	return func(ctx context.Context, spec stepSpec) ([]rig.Metric, error) { return runStep(ctx, name, spec) }
 }
 
-// measureFloor takes the latency of a system beside the least that there can be on this machine.
-func (b *bench) measureFloor(ctx context.Context, column string, broker rig.Broker) ([]rig.Metric, error) {
-	spec := b.spec(b.usualVariant(column), broker)
-	spec.Procs = b.procsOf(alone)
-	return runStep(ctx, "latency", spec)
-}
-
 // prefixed puts a word or two before the names of metrics.
 func prefixed(prefix string, metrics []rig.Metric) []rig.Metric {
 	for i := range metrics {
@@ -178,21 +171,27 @@ var sleeps = []time.Duration{time.Millisecond, 10 * time.Millisecond}
 // measureHandlers drains with handlers that take their time.
 func measureHandlers(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
 	var out []rig.Metric
-	spec.Variant.Concurrency = sleeping
 	for _, spec.Handler = range sleeps {
-		if err := rig.Empty(ctx, spec.Broker); err != nil {
-			return nil, err
-		}
-		if _, err := runStep(ctx, "fill", spec); err != nil {
-			return nil, fmt.Errorf("fill: %w", err)
-		}
-		metrics, err := runStep(ctx, "drain", spec)
+		metrics, err := measureSleeping(ctx, spec)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, prefixed(spec.Handler.String()+" ", metrics)...)
+		out = append(out, metrics...)
 	}
 	return out, nil
+}
+
+// measureSleeping is one of them.
+func measureSleeping(ctx context.Context, spec stepSpec) ([]rig.Metric, error) {
+	spec.Variant.Concurrency = sleeping
+	if err := rig.Empty(ctx, spec.Broker); err != nil {
+		return nil, err
+	}
+	if _, err := runStep(ctx, "fill", spec); err != nil {
+		return nil, fmt.Errorf("fill: %w", err)
+	}
+	metrics, err := runStep(ctx, "drain", spec)
+	return prefixed(spec.Handler.String()+" ", metrics), err
 }
 
 // leastRuns is how many there are however long they take, if as many are asked for: of fewer a median and its ends say little.

@@ -54,6 +54,7 @@ var steps = map[string]rig.StepFunc{
 	"share":   step(shareStep),
 	"deep":    step(deepStep),
 	"leave":   step(leaveStep),
+	"wait":    step(waitStep),
 }
 
 // step finds the adapter that an order is about.
