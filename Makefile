@@ -1,6 +1,5 @@
 # Every target runs on a fresh machine with Go 1.26; tests also need a redis-server, which `make redis` finds or installs.
 GO ?= go
-STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
 
 .PHONY: test race lint cross cross-build servers matrix pitfalls chaos soak model fuzz fuzz-ci bench bench-full bench-pubsub bench-capacity build redis
 
@@ -8,17 +7,20 @@ STATICCHECK = $(GO) tool -modfile=tools/go.mod staticcheck
 # the others only run built programs, or one thing after the other, or count allocations (what internal/codec shares, the
 # tests of queue and pubsub meet). The longest begin first. The Lua of the in-memory server is left as it is, as one goroutine
 # at a time runs it: observed, it would take a fifth of the worker's tests.
-RACE := $(shell command -v $$($(GO) env CC) >/dev/null && echo -race '-gcflags=github.com/yuin/gopher-lua/...=-race=false')
+RACE := $(shell command -v $$($(GO) env CC) >/dev/null && echo -race -gcflags=github.com/yuin/gopher-lua/...=-race=false)
 PLAIN = -e /examples/ -e /cmd/ -e /internal/blackbox -e /internal/chaos -e /internal/matrix -e /internal/pitfalls \
   -e /internal/broker$$ -e /internal/codec$$ -e /internal/budget -e /internal/brokertest -e /internal/floors -e /internal/redistest \
   -e /internal/doctor -e /internal/cli$$ -e /internal/keys -e /internal/nearest -e /internal/wire$$ -e /internal/workerfile
 
+PLAINLY = $$($(GO) list ./... | grep $(PLAIN))
+RACED = ./queue ./worker ./pubsub $$($(GO) list ./... | grep -v $(PLAIN))
+
 test: redis ## every test
-	$(GO) test -p 4 $$($(GO) list ./... | grep $(PLAIN))
+	$(GO) test -p 4 $(PLAINLY)
 	@$(MAKE) -s race
 
 race: redis ## the tests of what shares memory, under the race detector
-	$(GO) test -p 4 $(RACE) ./queue ./worker ./pubsub $$($(GO) list ./... | grep -v $(PLAIN))
+	$(GO) test -p 4 $(RACE) $(RACED)
 
 redis: ## a redis-server for the tests: found, installed (Debian, as root), or the line that installs it
 	@.ci/redis
@@ -31,10 +33,13 @@ servers: redis ## the tests on Redis 8.0, Valkey 8.0 and Valkey 9 too (or on tho
 build: ## both binaries into bin/
 	$(GO) build -o bin/ ./cmd/...
 
+# Each package as it is compiled for its tests: not twice. The tool itself is built as it is.
 lint: ## gofmt, vet, staticcheck
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not gofmt'd: $$files"; exit 1; }
-	$(GO) vet ./...
-	$(STATICCHECK) ./...
+	$(GO) vet $(PLAINLY)
+	$(GO) vet $(RACE) $(RACED)
+	$(GO) tool -modfile=tools/go.mod staticcheck $(PLAINLY)
+	raced="$(RACED)"; tool=$$($(GO) tool -modfile=tools/go.mod -n staticcheck) && GOFLAGS="$$GOFLAGS $(RACE)" $$tool $$raced
 	cd bench && $(GO) vet ./...
 	cd tools && $(GO) vet ./...
 
