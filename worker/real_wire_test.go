@@ -68,7 +68,9 @@ func TestOneJobWakesOneWorker(t *testing.T) {
 		r.wait(time.Minute, "the job", func() bool { n, _ := l.read(); return n == i+2 })
 		r.pass(100 * time.Millisecond)
 	}
-	if got := work(m); len(got) > 5*jobs {
+	// Up to 5 a job, and 2 more on a machine so slow that the claim behind its worker's next pop is over before the next job; of
+	// 20 workers that wake it would be 200.
+	if got := work(m); len(got) > 8*jobs {
 		t.Errorf("%d jobs cost %d requests: %.60q", jobs, len(got), got)
 	}
 }
