@@ -39,7 +39,7 @@ lint: ## gofmt, vet, staticcheck
 	$(GO) vet $(PLAINLY)
 	$(GO) vet $(RACE) $(RACED)
 	$(GO) tool -modfile=tools/go.mod staticcheck $(PLAINLY)
-	raced="$(RACED)"; tool=$$($(GO) tool -modfile=tools/go.mod -n staticcheck) && GOFLAGS="$$GOFLAGS $(RACE)" $$tool $$raced
+	tool=$$($(GO) tool -modfile=tools/go.mod -n staticcheck) && GOFLAGS="$$GOFLAGS $(RACE)" $$tool $(RACED)
 	cd bench && $(GO) vet ./...
 	cd tools && $(GO) vet ./...
 
