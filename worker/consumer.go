@@ -32,7 +32,8 @@ type consumer struct {
 	suspects bool  // suspects wait
 	turn     int   // when it last claimed a suspect: by the count of those that the process claimed; 0 = never
 	deficit  float64
-	perJob   int // bytes of an envelope, by the last batch
+	perJob   int  // bytes of an envelope, by the last batch
+	wide     bool // Redis stores its running jobs as a set of many
 
 	running, buffered, wanted int
 	handlers                  [tags]*run // that run, by the tag of their job: the head of each chain
@@ -212,7 +213,7 @@ func (w *Worker) renewLocked(c *consumer, cause error) {
 		}
 	})
 	c.done, c.kept, c.fails, c.held = nil, nil, nil, nil
-	c.session, c.epoch, c.active, c.listed = uuid.NewString(), c.epoch+1, false, false
+	c.session, c.epoch, c.active, c.listed, c.wide = uuid.NewString(), c.epoch+1, false, false, false
 	c.telling = time.Time{}
 	c.tally.SessionsLost++
 	c.seqs, c.failed, c.calls = [laneNumbers]uint64{}, 0, reconciliation{}

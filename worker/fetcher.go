@@ -204,6 +204,7 @@ func (w *Worker) answeredLocked(o *order, lane int, a *broker.Exchanged) {
 		}
 	}
 	if n := len(a.Jobs); n > 0 {
+		c.wide = c.wide || o.call.Widen > 0 && n >= o.call.Widen
 		w.claimedLocked(c, lane, a)
 		if lane == standing {
 			w.trimLocked(c, n)

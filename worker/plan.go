@@ -182,7 +182,7 @@ func (w *Worker) orderLocked(c *consumer, lane, k int, now time.Time) *order {
 	c.calls.sent(lane, c.seqs[lane], now)
 	o.call = broker.Exchange{Queue: c.keys, Session: c.session, Lane: lane, Seq: c.seqs[lane], Want: k, Bytes: claimBytes,
 		First: min(maxClaim, claimBytes/2/max(c.perJob, 1)), Done: make([]broker.Claim, n), Kept: make([]broker.Kept, m),
-		Room: c.rooms[lane]}
+		Widen: c.widen(), Room: c.rooms[lane]}
 	for i, r := range o.done {
 		o.call.Done[i] = r.claim
 	}
@@ -194,6 +194,19 @@ func (w *Worker) orderLocked(c *consumer, lane, k int, now time.Time) *order {
 		w.suspects++ // the place of the one suspect that a process tries at a time
 	}
 	return o
+}
+
+// widen answers from how many claimed jobs on Redis is to store the session's running ones as a set of many; 0 = it does. An
+// empty set is none, and the next one is small again.
+func (c *consumer) widen() int {
+	held := c.running + c.buffered + len(c.done) + len(c.kept)
+	if held == 0 {
+		c.wide = false
+	}
+	if c.wide {
+		return 0
+	}
+	return max(1, broker.Crowd-held)
 }
 
 // turnLocked tells whether a queue may try the one suspect of the process: not where another, that had its turn longer

@@ -54,7 +54,7 @@ func (a *watch) stand(active []*consumer, wake []bool) *order {
 	c.seqs[standing]++
 	c.calls.sent(standing, c.seqs[standing], now)
 	return &order{c: c, epoch: c.epoch, hints: c.hints, call: broker.Exchange{Queue: c.keys, Session: c.session, Lane: standing,
-		Seq: c.seqs[standing], Want: free, Bytes: claimBytes, First: free}}
+		Seq: c.seqs[standing], Want: free, Bytes: claimBytes, First: free, Widen: c.widen()}}
 }
 
 // learn guesses from the token that came who will have work next: the only queue, or the one that had it twice in a row.

@@ -97,7 +97,7 @@ func exchangeAll(ctx context.Context, c *queue.Client, spec stepSpec) (ran int, 
 	if err != nil {
 		return 0, err
 	}
-	x := &broker.Exchange{Queue: q, Session: session, Want: spec.Round, Bytes: 1 << 20, First: spec.Round}
+	x := &broker.Exchange{Queue: q, Session: session, Want: spec.Round, Bytes: 1 << 20, First: spec.Round, Widen: broker.Crowd}
 	for x.Seq = 1; ; x.Seq++ {
 		out, errs := b.Exchange(ctx, []*broker.Exchange{x})
 		if err := errors.Join(errs...); err != nil {

@@ -34,7 +34,7 @@ func benchExchange(b *testing.B, batch int) {
 		b.Fatal(err)
 	}
 	var done, running []broker.Claim
-	x := &broker.Exchange{Queue: q, Session: "s", Want: batch, Bytes: 1 << 20, First: batch}
+	x := &broker.Exchange{Queue: q, Session: "s", Want: batch, Bytes: 1 << 20, First: batch, Widen: broker.Crowd}
 	backlog, producer, filled, jobs := 0, uuid.New(), uint64(0), 0
 	cpu, began := 0.0, 0.0
 	b.ReportAllocs()

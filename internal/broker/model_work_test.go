@@ -82,7 +82,7 @@ func (r *runner) exchange(s step) {
 	lane := s.pick(3, 2)
 	x := &broker.Exchange{Queue: r.q, Session: k.session, Lane: lane, Seq: k.next(fmt.Sprint("x", lane), s.N[4]%16 == 0),
 		Want: []int{0, 1, 2, 3, 5, 14}[s.pick(2, 6)], Bytes: []int{1, 70, 120, 1 << 20, 1 << 20}[s.pick(4, 5)],
-		First: 1 + s.pick(3, 4), Suspect: s.pick(4, 3) > 0}
+		First: 1 + s.pick(3, 4), Suspect: s.pick(4, 3) > 0, Widen: s.N[5] % 8}
 	sent := r.choose(s, k)
 	for i, c := range sent {
 		if s.N[5] < 128 && (s.N[5]+i)%4 == 0 {

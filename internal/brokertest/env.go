@@ -153,7 +153,7 @@ func (e *env) register(sessions ...string) {
 
 // call fills in an exchange of the session's lane 0.
 func (e *env) call(session string, want int) *broker.Exchange {
-	return &broker.Exchange{Queue: e.q, Session: session, Seq: e.seq(session, "x"), Want: want, Bytes: plenty, First: 256}
+	return &broker.Exchange{Queue: e.q, Session: session, Seq: e.seq(session, "x"), Want: want, Bytes: plenty, First: 256, Widen: broker.Crowd}
 }
 
 func (e *env) send(x *broker.Exchange) (broker.Exchanged, error) {

@@ -1,8 +1,8 @@
 -- exchange: running -> gone / finished (acknowledge) and ready -> running (claim), in one call.
 -- KEYS: fixed, running, lanes
--- ARGV: session, lane, seq, want, bytes, first, suspect (1 = may take one suspect), ids of plain acks (16 bytes
---       each), their tokens (runs: "first:count,..."), then five for each ack that is kept: id, token, retention ms, record
---       ('' = as it is), result
+-- ARGV: session, lane, seq, want, bytes, first, suspect (1 = may take one suspect), widen (from so many claimed on, running is
+--       to be stored as a set of many; 0 = it is), ids of plain acks (16 bytes each), their tokens (runs: "first:count,..."),
+--       then five for each ack that is kept: id, token, retention ms, record ('' = as it is), result
 -- RETURNS: now_us, word (OK, MORE = skipped ghosts, call again, PAUSED), left (1 = ready work remains), suspects left,
 --          refused ('' = none; else the places, from 0, of acks whose claim was not ours any more: "3,17"), suspects
 --          claimed (first in the batch), first token (tokens are consecutive), ids, envelopes, state records (none where
@@ -14,6 +14,7 @@ local JOBS, STATE, SUSPECT, _, SESSIONS, _, _, FINISHED, RESULTS, CANCELS, WAKE,
 local RUNNING, LANES = KEYS[24], KEYS[25]
 local N_STATE, N_SUSPECT, N_FINISHED, N_RESULTS, N_CANCELS, READY = 2, 3, 8, 9, 10, 14 -- places in sizes, as measure() has them
 local STEP = 1000 -- values in one unpack
+local WIDEN, IDS, TOKENS = 8, 9, 10 -- places in ARGV
 local session, seq, want, limit, step = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), max(tonumber(ARGV[6]), 1)
 local lib -- what library() answered, where it was needed
 
@@ -55,7 +56,7 @@ if head[1] then
 else
   jobs = pcall('HLEN', JOBS)
 end
-local running = ARGV[9] == '' and pcall('ZCARD', RUNNING)
+local running = ARGV[TOKENS] == '' and pcall('ZCARD', RUNNING)
 if meta.err or record and record.err or expiry and expiry.err or type(tokens) == 'table' or head.err
   or type(jobs) == 'table' and jobs.err or type(running) == 'table' then
   return library().faulty(META, meta, LANES, record, SESSIONS, expiry, WAKE, tokens, FIRST, head, JOBS, jobs, RUNNING, running)
@@ -67,7 +68,7 @@ local now_us = tonumber(now_text)
 local last = record and tonumber(string.match(record, '^%d+')) or 0
 if seq <= last or not expiry or tonumber(expiry) < 0 then
   lib = library()
-  local err = lib.shrink() or lib.dead_session(session, #ARGV[8] / 16 + (#ARGV - 9) / 5)
+  local err = lib.shrink() or lib.dead_session(session, #ARGV[IDS] / 16 + (#ARGV - TOKENS) / 5)
   if err then return err end
   if seq < last then return lib.stale(last) end
   return lib.resent(record, RUNNING, now_text)
@@ -77,15 +78,16 @@ end
 -- of tokens is checked by one range: it must hold just these ids. The first write is one that cannot grow: a full Redis lets
 -- the rest run then.
 local refused, place, done = {}, 0, 0
-if ARGV[9] ~= '' then
+if ARGV[TOKENS] ~= '' then
   local gone, loose, loose_tokens, loose_places
-  for first, count in string.gmatch(ARGV[9], '(%d+):(%d+)') do
+  for first, count in string.gmatch(ARGV[TOKENS], '(%d+):(%d+)') do
     local n, held = tonumber(count), nil
-    if n >= 8 or 16 * n == #ARGV[8] then
+    if n >= 8 or 16 * n == #ARGV[IDS] then
       local through = n == 1 and first or format('%.0f', tonumber(first) + n - 1)
       held = pcall('ZRANGEBYSCORE', RUNNING, first, through)
       if held.err then return library().wrong(RUNNING, held.err) end
-      if #held == n and table.concat(held) == sub(ARGV[8], 16 * place + 1, 16 * (place + n)) then
+      local named = 16 * n == #ARGV[IDS] and ARGV[IDS] or sub(ARGV[IDS], 16 * place + 1, 16 * (place + n))
+      if #held == n and table.concat(held) == named then
         done = done + call('ZREMRANGEBYSCORE', RUNNING, first, through)
       else
         held = nil
@@ -95,7 +97,7 @@ if ARGV[9] ~= '' then
       loose, loose_tokens, loose_places = loose or {}, loose_tokens or {}, loose_places or {}
       for i = 0, n - 1 do
         local at, id = #loose + 1, 16 * (place + i)
-        loose[at], loose_tokens[at], loose_places[at] = sub(ARGV[8], id + 1, id + 16), tonumber(first) + i, place + i
+        loose[at], loose_tokens[at], loose_places[at] = sub(ARGV[IDS], id + 1, id + 16), tonumber(first) + i, place + i
       end
     elseif not gone then
       gone = held
@@ -135,7 +137,7 @@ if ARGV[9] ~= '' then
     lib.bury(gone, sizes)
   end
 end
-for i = 10, #ARGV, 5 do
+for i = TOKENS + 1, #ARGV, 5 do
   lib = lib or library()
   if lib.keep(i, RUNNING, now_us) then
     done = done + 1
@@ -238,40 +240,36 @@ if not wrote then call('HDEL', META, '') end
 local lo = max(tonumber(meta[2] or 0) + 1, now_us)
 local lo_text = lo == now_us and now_text or format('%.0f', lo)
 local hi_text = lo_text
+-- A sorted set begins as a list, which a few do better with, and more the worse, up to 128. A long member makes it one of many.
+local widen = tonumber(ARGV[WIDEN])
+local long = widen > 0 and n >= widen and string.rep('\0', 65) -- no id
 if n == 0 then
   hi_text = format('%.0f', lo - 1)
-elseif n == 1 then
+elseif n == 1 and not long then
   call('ZADD', RUNNING, lo_text, ids[1])
-elseif n < 8 then
-  local members = {}
-  for i = 1, n do
-    hi_text = format('%.0f', lo + i - 1)
-    members[2 * i - 1], members[2 * i] = hi_text, ids[i]
-  end
-  call('ZADD', RUNNING, unpack(members))
 else
   -- The tokens as text: all but the last two digits seldom change, and formatting each would cost the most here.
-  local digits = {[0] = '00', '01', '02', '03', '04', '05', '06', '07', '08', '09', '10', '11', '12', '13', '14', '15', '16',
-    '17', '18', '19', '20', '21', '22', '23', '24', '25', '26', '27', '28', '29', '30', '31', '32', '33',
-    '34', '35', '36', '37', '38', '39', '40', '41', '42', '43', '44', '45', '46', '47', '48', '49', '50',
-    '51', '52', '53', '54', '55', '56', '57', '58', '59', '60', '61', '62', '63', '64', '65', '66', '67',
-    '68', '69', '70', '71', '72', '73', '74', '75', '76', '77', '78', '79', '80', '81', '82', '83', '84',
-    '85', '86', '87', '88', '89', '90', '91', '92', '93', '94', '95', '96', '97', '98', '99'}
-  -- A sorted set begins as a list, which slows each of its first 128 members down, unless the first one is long.
-  local long = call('EXISTS', RUNNING) == 0 and string.rep('\0', 65) -- no id
-  local members, at, hundreds, text = {}, 0, -1, nil
+  local all, digits = '0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849'
+    .. '5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899', nil
+  if n >= 24 then -- else it takes longer to make than it saves
+    digits = {[0] = '00', '01', '02', '03', '04', '05', '06', '07', '08', '09', '10', '11', '12', '13', '14', '15', '16',
+      '17', '18', '19', '20', '21', '22', '23', '24', '25', '26', '27', '28', '29', '30', '31', '32', '33',
+      '34', '35', '36', '37', '38', '39', '40', '41', '42', '43', '44', '45', '46', '47', '48', '49', '50',
+      '51', '52', '53', '54', '55', '56', '57', '58', '59', '60', '61', '62', '63', '64', '65', '66', '67',
+      '68', '69', '70', '71', '72', '73', '74', '75', '76', '77', '78', '79', '80', '81', '82', '83', '84',
+      '85', '86', '87', '88', '89', '90', '91', '92', '93', '94', '95', '96', '97', '98', '99'}
+  end
+  local members, at, last_two, text = {}, 0, tonumber(sub(lo_text, -2)), sub(lo_text, 1, -3)
   if long then
     members[1], members[2], at = '0', long, 2
   end
   for i = 1, n do
-    local token = lo + i - 1
-    local high = math.floor(token / 100)
-    if high ~= hundreds then
-      hundreds, text = high, format('%.0f', high)
+    if last_two == 100 then
+      last_two, text = 0, format('%.0f', (lo + i - 1) / 100)
     end
-    hi_text = text .. digits[token - 100 * high]
+    hi_text = text .. (digits and digits[last_two] or sub(all, 2 * last_two + 1, 2 * last_two + 2))
     members[at + 1], members[at + 2] = hi_text, ids[i]
-    at = at + 2
+    last_two, at = last_two + 1, at + 2
   end
   for i = 1, at, STEP do
     call('ZADD', RUNNING, unpack(members, i, min(i + STEP - 1, at)))
@@ -308,6 +306,6 @@ if want > 0 and not paused then
     call('DEL', WAKE)
   end
 end
-call('HSET', LANES, ARGV[2], ARGV[3] .. ' ' .. word .. ' ' .. left .. ' ' .. suspects .. ' ' .. taken .. ' ' .. lo_text .. ' '
-  .. hi_text .. ' ' .. refusals)
+call('HSET', LANES, ARGV[2], ARGV[3] .. ' ' .. word .. (left == 1 and ' 1 ' or ' 0 ') .. (suspects == 0 and '0' or suspects)
+  .. (taken == 0 and ' 0 ' or ' 1 ') .. lo_text .. ' ' .. hi_text .. ' ' .. refusals)
 return {now_text, word, left, suspects, refusals, taken, lo_text, table.concat(ids), envelopes, records}
