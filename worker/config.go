@@ -46,7 +46,8 @@ type Config struct {
 	// and a busy one starves the rest.
 	Queues []Queue
 	Strict bool
-	// Concurrency bounds the handlers running at once; default 20.
+	// Concurrency bounds the handlers running at once; default 20. For each Go's garbage collector waits for 32 KB more, 32 MB in
+	// all at most, unless a memory limit is set (GOMEMLIMIT): it passes every handler that waits.
 	Concurrency int
 	// SessionTTL is how long a worker may be out of touch before its jobs are taken back: what a kill -9 costs. It is one
 	// setting a namespace, set by the first worker; another value here is warned about. Default 6 s, at least 2 s.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -128,6 +129,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.base = context.WithoutCancel(ctx)
 	defer w.over()
+	held := ballast(w.config.Concurrency)
+	defer runtime.KeepAlive(held)
 	small, err := w.connect()
 	if err != nil {
 		return err
