@@ -36,10 +36,10 @@ func script(t *testing.T, names ...string) redistest.Pred {
 	}
 }
 
-// acks chooses exchanges that acknowledge something, claims those that ask for jobs: an exchange's argument 8 (after its
+// acks chooses exchanges that acknowledge something, claims those that ask for jobs: an exchange's argument 9 (after its
 // 25 keys) holds the ids acknowledged, argument 4 how many jobs are wanted.
 func acks(t *testing.T) redistest.Pred {
-	return exchange(t, func(argv []string) bool { return argv[7] != "" })
+	return exchange(t, func(argv []string) bool { return argv[8] != "" })
 }
 func claims(t *testing.T) redistest.Pred {
 	return exchange(t, func(argv []string) bool { return argv[3] != "0" })
