@@ -3,23 +3,42 @@ package worker
 import (
 	"math"
 	"runtime/debug"
+	"sync"
 )
 
 const (
-	// ballastEach is what a slot puts off Go's garbage collector by, and ballastMost what all do, in bytes.
+	// ballastEach is how much ballast a slot brings, and ballastMost how much there is at most, in bytes.
 	ballastEach = 32 << 10
 	ballastMost = 32 << 20
 )
 
-// ballast is memory that nothing touches, so that it takes none of the machine's, held while a worker runs. Go collects when the
-// heap has doubled, and walks the stack of every handler that waits: 5 us each on a slow machine. A worker's own heap is a few MB,
-// so that a thousand handlers of 10 ms would be walked 20 to 40 times a second, and be late by as much. With the ballast it
-// counts as larger, and as much more garbage gathers before. There is none where a memory limit is set: it would count there.
+// ballast is memory that is held while workers run, and never written to. Go collects when the heap has doubled, and then walks
+// the stack of every handler that waits, which took 5 us each on a slow machine. As a worker's own heap is a few MB, a thousand
+// handlers of 10 ms were walked 20 to 40 times a second, and late by as much. With the ballast the heap counts as larger, so that
+// more garbage gathers first. It takes none of the machine's memory itself, but where Go has some to use again, which it clears.
+// Where a memory limit is set there is none: it would count there.
 //
 // The idea is from Ross Engers, "Go memory ballast", Twitch, 2019.
-func ballast(concurrency int) []byte {
-	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
-		return nil
+type ballast struct {
+	mu    sync.Mutex
+	slots int
+	held  []byte
+}
+
+// processBallast is of all workers of this process, as the collector is.
+var processBallast ballast
+
+// add has the ballast be for so many slots more, or less (below 0). It goes when the last slot does.
+func (b *ballast) add(slots int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.slots += slots
+	want := min(b.slots, ballastMost/ballastEach) * ballastEach
+	switch {
+	case want == 0:
+		b.held = nil
+	case want > len(b.held) && debug.SetMemoryLimit(-1) == math.MaxInt64:
+		b.held = nil // both at once are not needed
+		b.held = make([]byte, want)
 	}
-	return make([]byte, min(concurrency, ballastMost/ballastEach)*ballastEach)
 }

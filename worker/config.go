@@ -46,8 +46,9 @@ type Config struct {
 	// and a busy one starves the rest.
 	Queues []Queue
 	Strict bool
-	// Concurrency bounds the handlers running at once; default 20. For each Go's garbage collector waits for 32 KB more, 32 MB in
-	// all at most, unless a memory limit is set (GOMEMLIMIT): it passes every handler that waits.
+	// Concurrency bounds the handlers running at once; default 20. As Go's garbage collector walks the stack of each that waits, it
+	// is made to wait for 32 KB more garbage for each (at GOGC=100), 32 MB in a process at most, by the Concurrency that Run begins
+	// with; not where a memory limit is set then (GOMEMLIMIT).
 	Concurrency int
 	// SessionTTL is how long a worker may be out of touch before its jobs are taken back: what a kill -9 costs. It is one
 	// setting a namespace, set by the first worker; another value here is warned about. Default 6 s, at least 2 s.

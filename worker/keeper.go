@@ -218,6 +218,7 @@ func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse) {
 	w.cancelsLocked(c, p.Cancels)
 	w.reconcileLocked(c, b, p)
 	c.calls.mark(p.Token)
+	c.wide = false // it may have become a list, as in a Redis that was started again: it is made sure of now and then
 	w.timer.heard(c, p.NextDue)
 	for _, session := range p.Expired {
 		w.recoverSoon(c, session)

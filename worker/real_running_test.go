@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/tidemill/tidemill/internal/keys"
 	"github.com/tidemill/tidemill/queue"
 )
@@ -48,7 +50,21 @@ func TestRunningSet(t *testing.T) {
 			add(1)
 		}
 		stored("skiplist")
-		for range 28 {
+
+		list := r.rdb.ZRangeWithScores(r.ctx, running, 0, -1).Val() // as a Redis that was started again would have it
+		_, err := r.rdb.TxPipelined(r.ctx, func(pipe redis.Pipeliner) error {
+			pipe.Del(r.ctx, running)
+			return pipe.ZAdd(r.ctx, running, list...).Err()
+		})
+		r.must(err)
+		stored("listpack")
+		heartbeat := time.Now()
+		r.wait(time.Minute, "a heartbeat", func() bool { return p.w.Health().Heartbeat.After(heartbeat) })
+		for range 4 { // three calls may have been made up before it
+			add(1)
+		}
+		stored("skiplist")
+		for range 32 {
 			open <- struct{}{}
 		}
 		r.drained(time.Minute)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -129,8 +128,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.base = context.WithoutCancel(ctx)
 	defer w.over()
-	held := ballast(w.config.Concurrency)
-	defer runtime.KeepAlive(held)
 	small, err := w.connect()
 	if err != nil {
 		return err
@@ -141,6 +138,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	} else if err != nil {
 		return err
 	}
+	slots := w.settings().Concurrency
+	processBallast.add(slots)
+	defer processBallast.add(-slots)
 	plumbingCtx, stopPlumbing := context.WithCancel(w.base)
 	defer stopPlumbing()
 	plumbing, plumbingCtx := errgroup.WithContext(plumbingCtx)
