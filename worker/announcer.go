@@ -97,10 +97,14 @@ func (a *announcer) Run(ctx context.Context, stop func()) error {
 	}
 }
 
-// announce writes the line.
+// announce writes the line, once Redis knows a session: what is listed can be told what to do, as all that live are.
 func (a *announcer) announce(ctx context.Context) error {
 	w := a.w
 	w.mu.Lock()
+	if !slices.ContainsFunc(w.consumers, func(c *consumer) bool { return c.active || c.broken != nil }) {
+		w.mu.Unlock()
+		return nil
+	}
 	a.line.Concurrency, a.line.Quiet, a.line.Stopping = w.config.Concurrency, w.quiet, w.stopping
 	a.line.Sessions = make(map[string]string, len(w.consumers))
 	for _, c := range w.consumers {

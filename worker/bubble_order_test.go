@@ -113,6 +113,23 @@ func TestSilentWorkersAreDropped(t *testing.T) {
 	})
 }
 
+// TestListedOnceAlive: a worker that Redis knows no session of yet is not listed, as an order to all would pass it by.
+func TestListedOnceAlive(t *testing.T) {
+	inBubble(t, func(e *env) {
+		release := e.b.HoldRequest(script("heartbeat"))
+		p := e.launch(newRig(succeed).Mux, Config{})
+		time.Sleep(time.Second)
+		if one := e.listed(p.w.instance); one != nil {
+			t.Errorf("before its first heartbeat is answered: %+v", one)
+		}
+		release()
+		e.wait(time.Second, "it to be listed", func() bool { return e.listed(p.w.instance) != nil })
+		if one := e.listed(p.w.instance); !one.Alive {
+			t.Errorf("listed as %+v", one)
+		}
+	})
+}
+
 // TestOrderLeavesTheLine: looking for orders must not put the line in the listing off, however often it happens.
 func TestOrderLeavesTheLine(t *testing.T) {
 	inBubble(t, func(e *env) {

@@ -197,6 +197,7 @@ func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse) {
 			w.log.Error().Err(p.Err).Str("queue", c.name).Msg("queue stopped: redis refuses its calls")
 		}
 		c.broken = p.Err
+		w.announcer.tell()
 		return
 	case c.broken != nil:
 		w.log.Info().Str("queue", c.name).Msg("queue mended, going on")
@@ -206,6 +207,7 @@ func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse) {
 	}
 	if !c.active {
 		c.active = true
+		w.announcer.tell()
 		c.unpaid.Set()
 		c.hint()
 	}
