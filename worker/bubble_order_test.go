@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidemill/tidemill/internal/keys"
 	"github.com/tidemill/tidemill/internal/wire"
 	"github.com/tidemill/tidemill/queue"
 )
@@ -126,6 +127,26 @@ func TestListedOnceAlive(t *testing.T) {
 		e.wait(time.Second, "it to be listed", func() bool { return e.listed(p.w.instance) != nil })
 		if one := e.listed(p.w.instance); !one.Alive {
 			t.Errorf("listed as %+v", one)
+		}
+	})
+}
+
+// TestListedWhileStopped: a worker whose only queue Redis refuses from the start is listed too, and its line is not written more often.
+func TestListedWhileStopped(t *testing.T) {
+	inBubble(t, func(e *env) {
+		e.must(e.b.M.Set(e.q.Key(keys.Dead), "not ours"))
+		p := e.start(newRig(succeed).Mux, Config{})
+		seen := func() time.Time {
+			all, err := p.w.broker.Workers(e.ctx)
+			e.must(err)
+			var line wire.Announcement
+			e.must(json.Unmarshal([]byte(all[p.w.instance]), &line))
+			return line.Seen
+		}
+		time.Sleep(5 * time.Second)
+		first := seen()
+		if time.Sleep(20 * time.Second); !seen().Equal(first) {
+			t.Errorf("written at %v, and again at %v", first, seen())
 		}
 	})
 }

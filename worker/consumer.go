@@ -213,7 +213,7 @@ func (w *Worker) renewLocked(c *consumer, cause error) {
 		}
 	})
 	c.done, c.kept, c.fails, c.held = nil, nil, nil, nil
-	c.session, c.epoch, c.active, c.listed, c.wide = uuid.NewString(), c.epoch+1, false, false, false
+	c.session, c.epoch, c.active, c.listed = uuid.NewString(), c.epoch+1, false, false
 	c.telling = time.Time{}
 	c.tally.SessionsLost++
 	c.seqs, c.failed, c.calls = [laneNumbers]uint64{}, 0, reconciliation{}

@@ -195,9 +195,9 @@ func (k *keeper) takeLocked(c *consumer, b *broker.Beat, p *broker.Pulse) {
 	case p.Err != nil:
 		if c.broken == nil {
 			w.log.Error().Err(p.Err).Str("queue", c.name).Msg("queue stopped: redis refuses its calls")
+			w.announcer.tell()
 		}
 		c.broken = p.Err
-		w.announcer.tell()
 		return
 	case c.broken != nil:
 		w.log.Info().Str("queue", c.name).Msg("queue mended, going on")

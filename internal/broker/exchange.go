@@ -35,7 +35,7 @@ type Exchange struct {
 	Bytes   int  // of envelopes to claim, at most (one job always fits)
 	First   int  // how many to look at before their size is known
 	Suspect bool // one of the jobs may be a suspect
-	Widen   int  // from so many claimed on, the session's running jobs are to be stored as a set of many (see Crowd); 0 = never, as they are
+	Widen   int  // from so many claimed on, the session's running jobs are to be stored as a set of many (see Crowd); 0 = left as they are
 	Done    []Claim
 	Kept    []Kept
 	Room    []Claimed // where the answer's Jobs may be put, if it is large enough

@@ -1,7 +1,7 @@
 -- exchange: running -> gone / finished (acknowledge) and ready -> running (claim), in one call.
 -- KEYS: fixed, running, lanes
 -- ARGV: session, lane, seq, want, bytes, first, suspect (1 = may take one suspect), widen (from so many claimed on, running is
---       to be stored as a set of many; 0 = it is), ids of plain acks (16 bytes each), their tokens (runs: "first:count,..."),
+--       to be stored as a set of many; 0 = as it is), ids of plain acks (16 bytes each), their tokens (runs: "first:count,..."),
 --       then five for each ack that is kept: id, token, retention ms, record ('' = as it is), result
 -- RETURNS: now_us, word (OK, MORE = skipped ghosts, call again, PAUSED), left (1 = ready work remains), suspects left,
 --          refused ('' = none; else the places, from 0, of acks whose claim was not ours any more: "3,17"), suspects
